@@ -1,0 +1,64 @@
+# `make help` lists the targets. Thin on purpose: the work is in the flask command,
+# in pytest and in the linters, and each can be called without make.
+
+PYTHON ?= python3
+PORT ?= 5000
+BIN := .venv/bin
+# The engines of `make test-all` beside SQLite; each run makes databases of its own.
+TEST_DATABASE_URLS ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres mysql+pymysql://root@127.0.0.1:3306/
+TEST_REDIS_URL ?= redis://127.0.0.1:6379/15
+
+export PORT
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 14
+
+.venv/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "myapp needs Python 3.11 or newer; say which one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "this Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+.venv/.runtime: requirements.txt | .venv/.python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.development: requirements.txt requirements-dev.txt | .venv/.python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ .venv/.runtime
+
+.PHONY: run
+run: .venv/.runtime ## migrate, load demo data, serve with reload (PORT=5000)
+	@exec $(BIN)/flask dev
+
+.PHONY: serve
+serve: .venv/.runtime ## the same app under uWSGI, as in production (PORT=5000)
+	@$(BIN)/flask new-secret
+	@MYAPP_ENV=production $(BIN)/flask db upgrade
+	@MYAPP_ENV=production exec $(BIN)/uwsgi --ini myapp.ini
+
+.PHONY: test
+test: .venv/.development ## the whole suite on SQLite and a Redis of its own
+	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q
+
+.PHONY: test-all
+test-all: .venv/.development ## the suite on every engine, with branch coverage of core
+	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" \
+		$(BIN)/pytest -q --cov=myapp.core --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=95
+
+.PHONY: lint
+lint: .venv/.development ## black, flake8 and mypy
+	@$(BIN)/black --quiet --check --diff .
+	@$(BIN)/flake8
+	@$(BIN)/mypy
+
+.PHONY: format
+format: .venv/.development ## let black format the tree
+	@$(BIN)/black --quiet .
+
+.PHONY: clean
+clean: ## remove what was made here: .venv, caches, and the data in instance/
+	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .coverage instance/myapp.db* instance/redis
+	find . -name __pycache__ -prune -exec rm -rf {} +

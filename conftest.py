@@ -1,0 +1,121 @@
+"""Fixtures for every test in the tree. The stores are real, and made by the run.
+
+A test that asks for ``client`` or ``app`` runs once on each database, inside a
+transaction that is rolled back, on a Redis that is flushed. One that needs commits
+or threads asks for ``own_app`` and gets a database of its own.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from myapp import create_app
+from myapp.core.app import App
+from myapp.core.db import redis_store, sql
+from myapp.core.embedded import ensure_redis
+
+pytest.register_assert_rewrite("myapp.core.testing")
+
+from myapp.core.testing import (  # noqa: E402  its asserts are to be rewritten
+    Client,
+    drop_database,
+    make_database,
+    migrate_database,
+    roll_back_after,
+)
+
+SQLITE = "sqlite"
+DATABASES = [SQLITE, *os.environ.get("TEST_DATABASE_URLS", "").split()]
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+def refuse_outside(event: str, arguments: tuple[Any, ...]) -> None:
+    """Let no test talk to another machine."""
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        if not str(arguments[1][0]).startswith(LOOPBACK):
+            raise RuntimeError(f"a test tried to reach {arguments[1]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings are errors, the settings of this shell do not count, and the network
+    ends at this machine."""
+    config.addinivalue_line("filterwarnings", "error")
+    for name in [name for name in os.environ if name.startswith("MYAPP_")]:
+        del os.environ[name]
+    sys.addaudithook(refuse_outside)
+
+
+def engine_of(url: str) -> str:
+    """The name of a test database's engine, for the ids of the tests."""
+    return url.partition(":")[0].partition("+")[0]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A Redis for this run alone: one of its own, or an empty database of the server
+    that ``TEST_REDIS_URL`` names."""
+    url = os.environ.get("TEST_REDIS_URL")
+    if not url:
+        return ensure_redis(tmp_path_factory.mktemp("redis"))
+    client = redis.Redis.from_url(url)
+    if client.dbsize():
+        pytest.exit("TEST_REDIS_URL names a database that is not empty", returncode=2)
+    client.close()
+    return url
+
+
+@pytest.fixture(scope="session", params=DATABASES, ids=engine_of)
+def database_server(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn: ``sqlite``, or the URL of a server."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def migrated_app(
+    database_server: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[App]:
+    """The application on a new, migrated database."""
+    folder = tmp_path_factory.mktemp("instance")
+    yield from build_app(database_server, redis_url, folder)
+
+
+def build_app(server: str, redis_url: str, folder: Path) -> Iterator[App]:
+    """An application on a database that is made by the migrations, and dropped."""
+    database = make_database(server, folder)
+    app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
+    app.test_client_class = Client
+    migrate_database(app)
+    yield app
+    with app.app_context():
+        sql.engine.dispose()
+    app.extensions["redis"].close()
+    drop_database(server, database)
+
+
+@pytest.fixture
+def app(migrated_app: App) -> Iterator[App]:
+    """The application; what a test writes is rolled back and flushed."""
+    with roll_back_after(migrated_app):
+        yield migrated_app
+    with migrated_app.app_context():
+        redis_store.flushdb()
+
+
+@pytest.fixture
+def client(app: App) -> Any:
+    """A client that asserts the status, and each response against its schema."""
+    return app.test_client()
+
+
+@pytest.fixture
+def own_app(database_server: str, redis_url: str, tmp_path: Path) -> Iterator[App]:
+    """An application on a database of this test's own, where commits are real."""
+    for app in build_app(database_server, redis_url, tmp_path):
+        yield app
+        with app.app_context():
+            redis_store.flushdb()

@@ -1,0 +1,62 @@
+"""Every setting of the application, once, with its default and its meaning.
+
+A class is picked by ``MYAPP_ENV``; ``instance/config.py`` and then environment
+variables ``MYAPP_<NAME>`` (JSON values) override it, later wins. Nothing here
+reads a file or the environment.
+"""
+
+
+class Config:
+    """What holds everywhere unless a class below, or the deployment, differs."""
+
+    # Signs page cursors; in production at least 32 characters, and a secret.
+    SECRET_KEY = ""
+    # Features to mount: "all", or names as in myapp/features.py, comma-separated.
+    ENABLED_FEATURES = "all"
+    # SQLAlchemy URL; empty means SQLite in the instance folder.
+    SQLALCHEMY_DATABASE_URI = ""
+    # Keyword arguments for sqlalchemy.create_engine, such as {"pool_size": 5}.
+    SQLALCHEMY_ENGINE_OPTIONS: dict[str, object] = {}
+    # Seconds that SQLite waits for another writer before it gives up.
+    SQLITE_BUSY_TIMEOUT = 5.0
+    # Redis URL (redis, rediss or unix); empty starts a redis-server of our own.
+    REDIS_URL = ""
+    # Seconds to wait for a connection to Redis, and for each of its answers.
+    REDIS_TIMEOUT = 0.5
+    # Largest request body, in bytes; a larger one is a 413.
+    MAX_CONTENT_LENGTH = 1024 * 1024
+    # Origins that browsers may call from, such as ["https://app.example"].
+    CORS_ORIGINS: list[str] = []
+    # "json" for machines, "text" for people.
+    LOG_FORMAT = "json"
+    # Lowest level that is logged; requests are INFO.
+    LOG_LEVEL = "INFO"
+    # A request that takes longer than this many seconds is logged as a warning.
+    SLOW_REQUEST_SECONDS = 1.0
+    # Seconds that a client is asked to wait after a 503 (Retry-After).
+    RETRY_AFTER = 1
+    # Seconds that a cart lives after its last write.
+    CART_TTL = 7 * 24 * 3600
+
+
+class ProductionConfig(Config):
+    """Refuses to start on a weak secret, a default password or debug mode."""
+
+
+class DevelopmentConfig(Config):
+    """A laptop: readable logs, any local origin, a secret that is none."""
+
+    DEBUG = True
+    SECRET_KEY = "development-only"
+    LOG_FORMAT = "text"
+    CORS_ORIGINS = [r"http://localhost(:\d+)?", r"http://127\.0\.0\.1(:\d+)?"]
+
+
+class TestingConfig(Config):
+    """The test suite. The stores are set by its fixtures, never from here."""
+
+    TESTING = True
+    SECRET_KEY = "testing-only"
+    SQLALCHEMY_DATABASE_URI = "sqlite:////nonexistent/set-by-the-fixtures.db"
+    REDIS_URL = "unix:///nonexistent/set-by-the-fixtures.sock"
+    LOG_LEVEL = "WARNING"

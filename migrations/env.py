@@ -1,0 +1,52 @@
+"""Runs the migrations on the database of the application."""
+
+from alembic import context
+from alembic.operations import MigrationScript
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from myapp.core.db import sql
+
+
+def number_revision(
+    migration: MigrationContext,
+    _revision: object,
+    directives: list[MigrationScript],
+) -> None:
+    """Number a new migration, and make none when nothing has changed."""
+    if not directives:
+        return
+    (script,) = directives
+    if script.upgrade_ops is not None and script.upgrade_ops.is_empty():
+        if context.config.cmd_opts and context.config.cmd_opts.autogenerate:
+            directives[:] = []
+            print("No changes.")
+            return
+    head = ScriptDirectory.from_config(context.config).get_current_head()
+    script.rev_id = f"{int(head or 0) + 1:04d}"
+
+
+def run() -> None:
+    """Run on a connection that the caller lends, or on one of the engine."""
+    lent = context.config.attributes.get("connection")
+    if lent is not None:
+        run_on(lent)
+        return
+    with sql.engine.connect() as connection:
+        run_on(connection)
+
+
+def run_on(connection: object) -> None:
+    """Run in one transaction; SQLite changes a table by making it again."""
+    context.configure(
+        connection=connection,
+        target_metadata=sql.metadata,
+        process_revision_directives=number_revision,
+        render_as_batch=True,
+        user_module_prefix="columns.",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run()

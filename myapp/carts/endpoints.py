@@ -1,0 +1,10 @@
+"""The routes of the carts."""
+
+from myapp.carts.models import Cart
+from myapp.core.api import feature_blueprint
+from myapp.core.rest import routes_from_model
+
+blueprint, api = feature_blueprint("carts", __name__)
+carts = api.namespace("carts", path="/", description="Carts.")
+
+routes_from_model(carts, Cart)

@@ -1,0 +1,25 @@
+"""Carts to test with and to show around with."""
+
+from typing import Any
+
+from myapp.carts.models import Cart
+from myapp.core.model import Record
+
+POSTER = {"sku": "poster-a2", "quantity": 1, "unit_price": "12.00"}
+DISC = {"sku": "blu-ray-metropolis", "quantity": 2, "unit_price": "19.90"}
+
+
+def create_cart(**overrides: Any) -> Record:
+    """A stored cart."""
+    return Cart.create({"items": [POSTER], **overrides})
+
+
+def load_demo() -> int:
+    """Store three carts.
+
+    :returns: how many.
+    """
+    create_cart()
+    create_cart(items=[POSTER, DISC], note="Please wrap it.")
+    create_cart(items=[])
+    return 3

@@ -1,0 +1,48 @@
+"""Carts: what a client may write and will read."""
+
+from flask import current_app
+
+from myapp.core.redis_model import RedisModel
+from myapp.core.schema import derive_read_schema
+
+
+class Cart(RedisModel):
+    """What somebody is about to buy. Each write renews its time to live."""
+
+    name = "cart"
+
+    write_schema = {
+        "$id": "/schemas/cart.write.json",
+        "title": "A cart, as written",
+        "type": "object",
+        "properties": {
+            "items": {
+                "type": "array",
+                "maxItems": 100,
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "sku": {"type": "string", "minLength": 1, "maxLength": 64},
+                        "quantity": {"type": "integer", "minimum": 1, "maximum": 999},
+                        "unit_price": {
+                            "type": "string",
+                            "format": "decimal",
+                            "pattern": r"^(0|[1-9]\d{0,7})\.\d\d$",
+                            "examples": ["4.50"],
+                        },
+                    },
+                    "required": ["sku", "quantity", "unit_price"],
+                    "additionalProperties": False,
+                },
+            },
+            "note": {"type": "string", "maxLength": 500},
+        },
+        "required": ["items"],
+        "additionalProperties": False,
+    }
+    read_schema = derive_read_schema(write_schema)
+
+    @classmethod
+    def seconds_to_live(cls) -> float:
+        """The setting ``CART_TTL``."""
+        return float(current_app.config["CART_TTL"])

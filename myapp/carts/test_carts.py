@@ -1,0 +1,76 @@
+"""Carts over HTTP: the contract, and their time to live."""
+
+import time
+from typing import Any
+
+import pytest
+
+from myapp.carts.factories import DISC, POSTER, load_demo
+from myapp.carts.models import Cart
+from myapp.core.app import App
+from myapp.core.db import redis_store
+from myapp.core.testing import Client, ResourceContract
+
+
+class TestCarts(ResourceContract):
+    """Carts keep the contract."""
+
+    url = "/carts/"
+    model = Cart
+    full = {"items": [POSTER, DISC], "note": "Please wrap it."}
+    other = {"items": [DISC], "note": ""}
+
+
+@pytest.mark.parametrize(
+    ("item", "pointer"),
+    [
+        ({**POSTER, "quantity": 0}, "/items/0/quantity"),
+        ({**POSTER, "quantity": 1.0}, "/items/0/quantity"),
+        ({**POSTER, "unit_price": "1.5"}, "/items/0/unit_price"),
+        ({**POSTER, "sku": ""}, "/items/0/sku"),
+        ({**POSTER, "gift": True}, "/items/0/gift"),
+        ({"quantity": 1, "unit_price": "1.00"}, "/items/0/sku"),
+    ],
+)
+def test_an_item_out_of_bounds_is_refused(
+    client: Client, item: Any, pointer: str
+) -> None:
+    errors = client.post("/carts/", json={"items": [item]}, expect=400).json["errors"]
+    assert [error["pointer"] for error in errors] == [pointer]
+
+
+def test_each_write_renews_the_time_to_live(client: Client, app: App) -> None:
+    cart = client.post("/carts/", json={"items": []}).json
+    key, life = f"{{cart}}:{cart['id']}", app.config["CART_TTL"]
+    with app.app_context():
+        assert life - 60 < redis_store.ttl(key) <= life
+        redis_store.expire(key, 100)
+    client.put(f"/carts/{cart['id']}", json={"items": [POSTER]})
+    with app.app_context():
+        assert life - 60 < redis_store.ttl(key) <= life
+
+
+def test_an_expired_cart_is_gone_and_leaves_the_list(
+    client: Client, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = client.post("/carts/", json={"items": [DISC]}).json
+    monkeypatch.setitem(app.config, "CART_TTL", 0.05)
+    cart = client.post("/carts/", json={"items": [POSTER]}).json
+    url, deadline = f"/carts/{cart['id']}", time.monotonic() + 10
+    with app.app_context():
+        while redis_store.exists(f"{{cart}}:{cart['id']}"):
+            assert time.monotonic() < deadline
+    client.get(url, expect=404)
+    client.put(url, json={"items": []}, expect=404)
+    client.delete(url, expect=404)
+    assert client.get("/carts/").json["items"] == [kept]
+    with app.app_context():
+        # Nothing of it is left in any index.
+        assert redis_store.zcard("{cart}:ids") == redis_store.zcard("{cart}:expires")
+        assert redis_store.zcard("{cart}:ids") == 1
+
+
+def test_the_demo_is_three_carts(client: Client, app: App) -> None:
+    with app.app_context():
+        assert load_demo() == 3
+    assert len(client.get("/carts/").json["items"]) == 3

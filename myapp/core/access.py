@@ -1,0 +1,34 @@
+"""Who may call a route. Every route states it; silence stops the start.
+
+The word is looked up on the method, then on the resource, then on the row of
+the mount table. ``public`` is a word that has to be written.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+# Each word, and what it means.
+ACCESS = {"public": "anybody may call this"}
+
+
+def stated_access(view: Callable[..., Any], method: str, row: str | None) -> str:
+    """The access word of one method of a view.
+
+    :param view: a view function, or one made by ``View.as_view``.
+    :param row: the word on the feature's row, ``None`` outside features.
+    :raises LookupError: when nobody states it, or the word is unknown.
+    """
+    resource = getattr(view, "view_class", view)
+    handler = getattr(resource, method.lower(), resource)
+    word = getattr(handler, "access", None) or getattr(resource, "access", None) or row
+    if word not in ACCESS:
+        name = getattr(resource, "__qualname__", resource)
+        known = ", ".join(sorted(ACCESS))
+        raise LookupError(f"{method} of {name} states access {word!r}, not: {known}")
+    return word
+
+
+def public(view: Any) -> Any:
+    """State that anybody may call this view, resource or method."""
+    view.access = "public"
+    return view

@@ -1,0 +1,205 @@
+"""The Api of a feature: its routes, and its Swagger page.
+
+flask-restx stands behind a thin subclass. It routes and writes Swagger 2.0; errors,
+validation and JSON are ours, so its handlers, its root route and its own pages are
+not registered.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import flask_restx
+from flask import Blueprint, Response, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+
+from myapp.core.access import public
+from myapp.core.db import SAFE_METHODS
+from myapp.core.output import respond
+from myapp.core.schema import JSON
+from myapp.core.swagger import downgrade, model_name
+from myapp.core.transaction import in_transaction
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+PROBLEM_SCHEMA: JSON = {
+    "$id": "/schemas/problem.json",
+    "title": "Problem details, RFC 9457",
+    "type": "object",
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "request_id": {"type": ["string", "null"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": {"type": "string"},
+                    "parameter": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "keyword": {"type": "string"},
+                },
+                "required": ["detail"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance", "request_id"],
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a method takes and answers.
+
+    :param answers: the schema of the body by status, ``None`` for no body.
+    :param errors: the statuses of problems that it may answer with.
+    :param body: the schema of the request's body.
+    :param query: the schema of each parameter of the query.
+    """
+
+    answers: Mapping[int, JSON | None]
+    errors: tuple[int, ...] = (400,)
+    body: JSON | None = None
+    query: Mapping[str, JSON] = field(default_factory=dict)
+
+    def schema_of(self, status: int) -> JSON | None:
+        """The schema of the body of a status.
+
+        :raises KeyError: when the status is not described.
+        """
+        if status in self.errors or status in (500, 503):
+            return PROBLEM_SCHEMA
+        return self.answers[status]
+
+
+def describe(answers: Mapping[int, JSON | None], **more: Any) -> Callable[[View], View]:
+    """State what a method of a resource takes and answers; see :class:`Description`.
+
+    The Swagger page shows it and the test client holds every response against it.
+    """
+
+    def mark(view: View) -> View:
+        setattr(view, "description", Description(answers, **more))
+        return view
+
+    return mark
+
+
+class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has no types
+    """A class with one method for each HTTP method, called inside a transaction.
+
+    A method returns a value for the body of a 200, or a response.
+    """
+
+    init_every_request = False
+
+    def dispatch_request(self, **kwargs: Any) -> Response:
+        """Call the method; HEAD is GET without its body, which the server drops."""
+        method = request.method
+        view = getattr(self, "get" if method == "HEAD" else method.lower())
+        if method in SAFE_METHODS:
+            answer = view(**kwargs)
+        else:
+            answer = in_transaction(view, **kwargs)
+        return answer if isinstance(answer, Response) else respond(answer)
+
+
+class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types
+    """The Api of one blueprint, and ``docs`` and ``swagger.json`` beside its routes.
+
+    :param blueprint: of the feature.
+    :param schemas: filled with every schema that a route of this Api names.
+    """
+
+    def __init__(self, blueprint: Blueprint, **kwargs: Any) -> None:
+        self.schemas: list[JSON] = [PROBLEM_SCHEMA]
+        super().__init__(blueprint, validate=False, **kwargs)
+
+    def init_app(self, app: Blueprint, **_kwargs: Any) -> None:
+        """Attach to the blueprint; nothing of the application is touched."""
+        self.blueprint = app
+        app.record(self._remember)
+        app.add_url_rule("/docs", "docs", self.docs_page)
+        app.add_url_rule("/swagger.json", "swagger", self.swagger_document)
+
+    def _remember(self, state: BlueprintSetupState) -> None:
+        self.blueprint_setup = state
+
+    @property
+    def base_path(self) -> str:
+        """Where the blueprint is mounted."""
+        return (self.blueprint_setup.url_prefix or "") or "/"
+
+    def register_resource(
+        self, namespace: Any, resource: Any, *urls: str, **kwargs: Any
+    ) -> str:
+        """Document a resource and route to it, with and without a last slash."""
+        endpoint = kwargs.pop("endpoint", None) or self.default_endpoint(
+            resource, namespace
+        )
+        self.endpoints.add(endpoint)
+        for method in resource.methods or ():
+            self.document(namespace, getattr(resource, method.lower()))
+        view = resource.as_view(endpoint)
+        for url in urls:
+            self.blueprint.add_url_rule(url, endpoint, view, strict_slashes=False)
+        return str(endpoint)
+
+    def document(self, namespace: Any, method: Any) -> None:
+        """Hand what :func:`describe` stated to flask-restx, for its Swagger."""
+        description: Description | None = getattr(method, "description", None)
+        if description is None:
+            raise TypeError(f"{method.__qualname__} has no @describe")
+        for status, schema in description.answers.items():
+            model = self.swagger_model(namespace, schema)
+            namespace.response(status, HTTPStatus(status).phrase, model)(method)
+        for status in description.errors:
+            model = self.swagger_model(namespace, PROBLEM_SCHEMA)
+            namespace.response(status, HTTPStatus(status).phrase, model)(method)
+        if description.body is not None:
+            namespace.expect(self.swagger_model(namespace, description.body))(method)
+        for name, schema in description.query.items():
+            parameter = {"in": "query", **downgrade(schema)}
+            namespace.doc(params={name: parameter})(method)
+
+    def swagger_model(self, namespace: Any, schema: JSON | None) -> Any:
+        """The downgraded copy of a schema, under its name."""
+        if schema is None:
+            return None
+        if schema not in self.schemas:
+            self.schemas.append(schema)
+        name = model_name(schema)
+        return self.models.get(name) or namespace.schema_model(name, downgrade(schema))
+
+    @public
+    def swagger_document(self) -> Any:
+        """The Swagger 2.0 document of this feature."""
+        return respond(self.__schema__)
+
+    @public
+    def docs_page(self) -> Response:
+        """The Swagger page of this feature."""
+        specification = url_for(f"{self.blueprint.name}.swagger")
+        page = render_template("docs.html", title=self.title, url=specification)
+        return Response(page, mimetype="text/html")
+
+
+def feature_blueprint(name: str, import_name: str) -> tuple[Blueprint, Api]:
+    """The blueprint of a feature and its Api, described by the feature's docstring.
+
+    :param name: as in the mount table.
+    :param import_name: ``__name__`` of the feature's ``endpoints``.
+    """
+    blueprint = Blueprint(name, import_name)
+    package = sys.modules[import_name.rpartition(".")[0] or import_name]
+    about = inspect.getdoc(package) or ""
+    api = Api(blueprint, version="1", title=name, description=about)
+    blueprint.api = api  # type: ignore[attr-defined]
+    return blueprint, api

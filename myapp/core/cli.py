@@ -1,0 +1,80 @@
+"""Commands that every feature shares: ``flask seed``, ``flask dev``, a secret."""
+
+import logging
+import secrets
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from flask_migrate import upgrade
+from werkzeug.serving import is_running_from_reloader, run_simple
+
+from myapp.core.db import redis_store, sql
+
+
+@click.command("seed")
+@with_appcontext
+def seed() -> None:
+    """Load the demo data of every feature that has a ``seed`` command."""
+    for blueprint in current_app.blueprints.values():
+        command = blueprint.cli.commands.get("seed")
+        if command is not None:
+            click.get_current_context().invoke(command)
+
+
+@click.command("dev")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=5000, show_default=True, envvar="PORT")
+@with_appcontext
+def dev(host: str, port: int) -> None:
+    """Migrate, load demo data, and serve with reload."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    if not is_running_from_reloader():
+        upgrade()
+        click.get_current_context().invoke(seed)
+        echo_urls(app, f"http://{host}:{port}")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    run_simple(host, port, app, use_reloader=True, use_debugger=False, threaded=True)
+
+
+def echo_urls(app: Flask, base: str) -> None:
+    """Print what can be opened."""
+    click.echo(f"\n  {base}/   what is here")
+    for feature in app.extensions["features"].values():
+        click.echo(f"  {base}{feature.url_prefix}/docs")
+    click.echo(f"  {base}/health/ready\n")
+
+
+@click.command("new-secret")
+@with_appcontext
+def new_secret() -> None:
+    """Write a SECRET_KEY into instance/config.py, unless there is one."""
+    path = Path(current_app.instance_path, "config.py")
+    text = path.read_text() if path.exists() else '"""Settings of this machine."""\n'
+    if "SECRET_KEY" in text:
+        click.echo(f"{path} has a SECRET_KEY")
+        return
+    path.parent.mkdir(exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(f'{text}\nSECRET_KEY = "{secrets.token_urlsafe(48)}"\n')
+    click.echo(f"wrote a SECRET_KEY into {path}")
+
+
+def shell_names() -> dict[str, Any]:
+    """What ``flask shell`` has at hand: both stores and every model."""
+    names: dict[str, Any] = {"sql": sql, "redis_store": redis_store}
+    for blueprint in current_app.blueprints.values():
+        for namespace in getattr(getattr(blueprint, "api", None), "namespaces", ()):
+            for model in getattr(namespace, "models_served", ()):
+                names[model.__name__] = model
+    return names
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands."""
+    app.cli.add_command(seed)
+    app.cli.add_command(dev)
+    app.cli.add_command(new_secret)
+    app.shell_context_processor(shell_names)

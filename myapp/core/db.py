@@ -1,0 +1,173 @@
+"""The two stores, unbound: ``sql`` and ``redis_store``.
+
+Connections are in autocommit, and a transaction starts with a BEGIN of our own.
+So a single read costs one round trip, a write on SQLite takes its lock at once
+(``BEGIN IMMEDIATE``), and pysqlite leaves our savepoints alone.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from flask import Flask, current_app, g, has_app_context, has_request_context, request
+from flask_migrate import Migrate
+from flask_redis import FlaskRedis
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+from redis.retry import Retry
+from sqlalchemy import Connection, Engine, Executable, MetaData, Row, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase
+
+from myapp.core.embedded import ensure_redis
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
+BEGIN = {
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "BEGIN",
+    "mysql": "BEGIN",
+    "mariadb": "BEGIN",
+}
+
+
+class Base(DeclarativeBase):
+    """The declarative base: every constraint has a name that can be predicted."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Session(FlaskSession):
+    """A session that reads without a transaction in a request that may only read."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """The reader in GET, HEAD and OPTIONS, the engine in all else."""
+        if has_request_context() and request.method in SAFE_METHODS:
+            return cast(Engine, current_app.extensions["sql_reader"])
+        return super().get_bind(*args, **kwargs)
+
+
+class RedisStore(FlaskRedis):  # type: ignore[misc]  # flask-redis has no types
+    """flask-redis with a client for each application, not one for all of them."""
+
+    def init_app(self, app: Flask, **kwargs: Any) -> None:
+        """Make the client of this application; it connects at its first command."""
+        super().init_app(app, **kwargs)
+        app.extensions["redis"] = self._redis_client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(current_app.extensions["redis"], name)
+
+
+class LuaScript:
+    """A script that runs on the Redis server, atomically.
+
+    :param text: Lua, with KEYS and ARGV.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+    def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
+        """Run it by its digest, and send the text when the server lacks it."""
+        try:
+            return redis_store.evalsha(self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return redis_store.eval(self.text, len(keys), *keys, *args)
+
+
+sql = SQLAlchemy(model_class=Base, session_options={"class_": Session})
+migrate = Migrate()
+redis_store = RedisStore()
+
+
+def rows(
+    statement: Executable, parameters: Mapping[str, Any] | None = None
+) -> Sequence[Row[Any]]:
+    """Read rows: in the transaction of this request when there is one, so that it
+    sees its own writes, else without any.
+    """
+    if sql.session.registry.has() and sql.session().in_transaction():
+        return sql.session.connection().execute(statement, parameters).all()
+    with current_app.extensions["sql_reader"].connect() as connection:
+        return cast(Sequence[Row[Any]], connection.execute(statement, parameters).all())
+
+
+def init_app(app: Flask) -> None:
+    """Bind both stores to an application, and start our own Redis if none is named."""
+    url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app, url)
+    sql.init_app(app)
+    migrate.init_app(app, sql, directory=str(Path(app.root_path).parent / "migrations"))
+    with app.app_context():
+        engine = sql.engine
+    prepare_engine(engine, app.config["SQLITE_BUSY_TIMEOUT"])
+    app.extensions["sql_reader"] = engine.execution_options(reads_only=True)
+    if not app.config["REDIS_URL"]:
+        app.config["REDIS_URL"] = ensure_redis(Path(app.instance_path))
+    timeout = app.config["REDIS_TIMEOUT"]
+    redis_store.init_app(
+        app,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        # A connection that the server has closed is opened again, once.
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+def sqlite_url(app: Flask) -> str:
+    """The embedded database of this instance folder."""
+    return f"sqlite:///{Path(app.instance_path, 'myapp.db')}"
+
+
+def engine_options(app: Flask, url: str) -> dict[str, Any]:
+    """What the engine of this URL needs, under what the configuration says."""
+    options: dict[str, Any] = {}
+    dialect = make_url(url).get_dialect().name
+    if dialect in BEGIN:
+        options.update(AUTOCOMMIT)
+    if dialect == "postgresql":
+        options["connect_args"] = {"options": "-c timezone=UTC"}
+    return {**options, **app.config["SQLALCHEMY_ENGINE_OPTIONS"]}
+
+
+def prepare_engine(engine: Engine, busy_timeout: float) -> None:
+    """Set up new connections, begin our own transactions and count statements.
+
+    :param busy_timeout: seconds that SQLite waits for another writer.
+    """
+    begin = BEGIN.get(engine.dialect.name)
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        if begin and not connection.get_execution_options().get("reads_only"):
+            cursor = connection.connection.cursor()
+            cursor.execute(begin)
+            cursor.close()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def count(*_: Any) -> None:
+        if has_app_context():
+            g.sql_count = g.get("sql_count", 0) + 1
+
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def set_up(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")

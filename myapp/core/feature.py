@@ -1,0 +1,18 @@
+"""What a row of the mount table says."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature: its package, where it is mounted and who may use it.
+
+    :param name: the package under ``myapp``, which is also its blueprint's name.
+    :param url_prefix: where its blueprint is mounted, such as ``/catalog``.
+    :param access: who may call a route that states nothing itself, a word of
+        :data:`myapp.core.access.ACCESS`.
+    """
+
+    name: str
+    url_prefix: str
+    access: str

@@ -1,0 +1,111 @@
+"""Logs: one line a request, JSON for machines or text for people.
+
+Secrets are masked, and control characters cannot break a line.
+"""
+
+import logging
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from flask import Flask, Response, current_app, g, has_request_context, request
+from flask.logging import default_handler
+
+log = logging.getLogger("myapp.request")
+
+MASK = "***"
+SECRETS = re.compile(
+    r"(?i)((?:password|passwd|secret|token|api_?key|authorization|cookie)"
+    r"[\"']?\s*[=:]\s*[\"']?(?:bearer |basic )?)[^\s\"',;&}]+"
+)
+CREDENTIALS = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What a request adds to its line, beside the message.
+FIELDS = ("method", "route", "path", "status", "duration_ms", "sql")
+
+
+def mask(text: str) -> str:
+    """A text without passwords, tokens, cookies and credentials in URLs."""
+    return CREDENTIALS.sub(rf"\1{MASK}@", SECRETS.sub(rf"\1{MASK}", text))
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as JSON, with the fields of its request."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": mask(record.getMessage()),
+            "request_id": current_request_id(),
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["exception"] = mask(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """One readable line; only an exception takes more."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as text, its control characters escaped."""
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        message = CONTROL.sub(lambda m: repr(m.group())[1:-1], record.getMessage())
+        line = f"{clock} {record.levelname:<7} {mask(message)}"
+        fields = getattr(record, "fields", None)
+        if fields:
+            line += f"  {fields['duration_ms']:.1f} ms, {fields['sql']} SQL"
+        if record.exc_info:
+            line += "\n" + mask(self.formatException(record.exc_info))
+        return line
+
+
+def current_request_id() -> str | None:
+    """The id of the request that is being answered, if any."""
+    return g.get("request_id") if has_request_context() else None
+
+
+def start_clock() -> None:
+    """Note when the request came."""
+    g.started = time.perf_counter()
+
+
+def log_request(response: Response) -> Response:
+    """Write the line of this request; one that took too long is a warning."""
+    duration = time.perf_counter() - g.started
+    slow = duration > current_app.config["SLOW_REQUEST_SECONDS"]
+    level = logging.WARNING if slow else logging.INFO
+    if log.isEnabledFor(level):
+        rule = request.url_rule
+        values = (
+            request.method,
+            rule.rule if rule else None,
+            request.path,
+            response.status_code,
+            round(duration * 1000, 3),
+            g.get("sql_count", 0),
+        )
+        fields = dict(zip(FIELDS, values))
+        text = "%s %s %d"
+        arguments = (request.method, request.path, response.status_code)
+        log.log(level, text, *arguments, extra={"fields": fields})
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Send every log of the process to standard error in the format that is set."""
+    app.before_request(start_clock)
+    app.after_request(log_request)
+    app.logger.removeHandler(default_handler)
+    logging.getLogger("myapp").setLevel(app.config["LOG_LEVEL"])
+    if not app.testing:
+        as_json = app.config["LOG_FORMAT"] == "json"
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JSONFormatter() if as_json else TextFormatter())
+        logging.basicConfig(handlers=[handler], force=True)

@@ -1,0 +1,90 @@
+"""The one door: what a client sent, refused before any code of a feature sees it."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask, g, request
+
+from myapp.core import strict_json
+from myapp.core.errors import Problem
+from myapp.core.formats import parse_uuid
+
+JSON_TYPE = "application/json"
+REFUSED_IN_URL = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def check_url() -> None:
+    """Refuse NUL and bytes that are not UTF-8 in the path and the query.
+
+    :raises Problem: 400.
+    """
+    environ = request.environ
+    path = environ.get("PATH_INFO", "").encode("latin-1")
+    query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+    if path.isascii() and b"\x00" not in path and b"%" not in query:
+        if query.isascii():
+            return
+    for part in (path, unquote_to_bytes(query)):
+        try:
+            text = part.decode("utf-8")
+        except UnicodeDecodeError:
+            text = "\x00"
+        if REFUSED_IN_URL.search(text):
+            raise Problem("bad-request", "The URL is not UTF-8, or contains NUL.")
+
+
+def read_json(types: Sequence[str] = (JSON_TYPE,), accept: str = "Accept-Post") -> Any:
+    """The body of this request as a value; parsed once.
+
+    :param types: the media types that this route takes.
+    :param accept: the header that lists them in a 415.
+    :raises Problem: 413, 415, or 400 for anything :mod:`strict_json` refuses.
+    """
+    if "json" not in g:
+        check_type(types, accept)
+        try:
+            g.json = strict_json.loads(request.get_data(cache=True))
+        except strict_json.JSONRefused as error:
+            raise Problem("malformed-json", str(error)) from error
+    return g.json
+
+
+def check_type(types: Sequence[str], accept: str) -> None:
+    """Refuse another Content-Type, another charset or an encoded body.
+
+    :raises Problem: 415 with the header that lists what is taken.
+    """
+    if request.mimetype in types and request.content_encoding in (None, "identity"):
+        charset = request.mimetype_params.get("charset", "utf-8").lower()
+        if charset in ("utf-8", "utf8"):
+            return
+    detail = f"Send {' or '.join(types)} in UTF-8, without a Content-Encoding."
+    headers = {accept: ", ".join(types)}
+    raise Problem("unsupported-media-type", detail, headers=headers)
+
+
+def check_id(text: str) -> str:
+    """The id of a record from the path.
+
+    :raises Problem: 400 when it is no UUID.
+    """
+    try:
+        return parse_uuid(text)
+    except ValueError as error:
+        raise invalid_parameter("id", "must be a UUID") from error
+
+
+def invalid_parameter(name: str, detail: str) -> Problem:
+    """The problem of one bad parameter of the path or the query."""
+    return Problem(
+        "invalid-parameter",
+        f"Parameter {name!r} {detail}.",
+        errors=[{"parameter": name, "detail": detail}],
+    )
+
+
+def init_app(app: Flask) -> None:
+    """Look at every URL before anything else does."""
+    app.before_request(check_url)

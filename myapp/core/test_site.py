@@ -1,0 +1,128 @@
+"""The pages beside the features, and the Swagger page of each."""
+
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV2SpecValidator
+
+from myapp.core.app import App
+from myapp.core.problems import PROBLEMS
+from myapp.core.testing import Client
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def mounted(app: App) -> Any:
+    """The rows of the mount table that this application serves."""
+    return app.extensions["features"].values()
+
+
+def test_the_index_lists_every_feature_and_route(client: Client, app: App) -> None:
+    features = {found["name"]: found for found in client.get("/").json["features"]}
+    assert set(features) == {feature.name for feature in mounted(app)}
+    for name, found in features.items():
+        assert found["about"]
+        assert client.get(found["docs"]).mimetype == "text/html"
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+        served = {
+            (method, re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+            for rule in rules
+            if rule.endpoint.startswith(f"{name}.")
+            for method in rule.methods - {"HEAD", "OPTIONS"}
+            if not rule.rule.endswith(("/docs", "/swagger.json"))
+        }
+        assert {(route["method"], route["path"]) for route in found["routes"]} == served
+        assert all(route["about"] for route in found["routes"])
+
+
+def test_the_index_is_a_page_for_a_browser(client: Client, app: App) -> None:
+    page = client.get("/", headers=BROWSER)
+    assert page.mimetype == "text/html"
+    assert page.headers["Vary"] == client.get("/").headers["Vary"] == "Accept"
+    for feature in mounted(app):
+        assert f"{feature.url_prefix}/docs" in page.text
+
+
+def test_live_and_ready(client: Client) -> None:
+    assert client.get("/health/live").json == {"status": "ok"}
+    ready = client.get("/health/ready").json
+    assert ready["status"] == "ok"
+    for check in ready["checks"].values():
+        assert check["ok"] and check["ms"] >= 0
+
+
+@pytest.mark.parametrize("slug", PROBLEMS)
+def test_each_problem_has_a_page(client: Client, slug: str) -> None:
+    told = client.get(f"/problems/{slug}").json
+    page = client.get(f"/problems/{slug}", headers=BROWSER)
+    assert told["status"] == PROBLEMS[slug].status
+    assert PROBLEMS[slug].title in page.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/nowhere",
+        "/problems/none",
+        "/schemas/none.json",
+        "/swagger-ui/none",
+        "/a//b",
+        "/.",
+    ],
+)
+def test_an_unknown_url_is_a_problem(client: Client, url: str) -> None:
+    problem = client.get(url, headers=BROWSER, expect=404).json
+    assert problem["type"] == "/problems/not-found"
+    assert problem["instance"] == url
+
+
+def test_options_and_other_methods_beside_features(client: Client) -> None:
+    assert client.options("/health/live").headers["Allow"]
+    problem = client.delete("/health/live", expect=405)
+    assert "GET" in problem.headers["Allow"]
+
+
+def test_each_swagger_document_is_valid(client: Client, app: App) -> None:
+    for feature in mounted(app):
+        document = client.get(f"{feature.url_prefix}/swagger.json").json
+        OpenAPIV2SpecValidator(document).validate()
+        assert document["basePath"] == feature.url_prefix
+        paths = {
+            f"{feature.url_prefix}{path}": {name.upper() for name in operations}
+            for path, operations in document["paths"].items()
+        }
+        for rule in app.url_map.iter_rules():
+            path = re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+            if path in paths:
+                assert rule.methods - {"HEAD", "OPTIONS"} == paths[path] - {
+                    "PARAMETERS"
+                }
+        ids = [
+            operation["operationId"]
+            for operations in document["paths"].values()
+            for name, operation in operations.items()
+            if name != "parameters"
+        ]
+        assert len(ids) == len(set(ids))
+
+
+def test_the_docs_page_has_nothing_inline_or_foreign(client: Client, app: App) -> None:
+    for feature in mounted(app):
+        page = client.get(f"{feature.url_prefix}/docs")
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert not re.search(
+            r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page.text
+        )
+        links = re.findall(r"(?:src|href|data-url)=\"([^\"]+)\"", page.text)
+        assert f"{feature.url_prefix}/swagger.json" in links
+        for link in links:
+            assert link.startswith("/")
+            assert client.get(link).data
+
+
+def test_swagger_ui_is_version_5(client: Client) -> None:
+    bundle = client.get("/swagger-ui/swagger-ui-bundle.js")
+    assert "public" in bundle.headers["Cache-Control"]
+    assert re.match(r"v?5\.", client.get("/swagger-ui/VERSION").text)

@@ -1,0 +1,29 @@
+"""What tests share: a client that checks every answer, databases to test on, and the
+conformance suite that every resource runs: :class:`ResourceContract`."""
+
+from myapp.core.testing.bad_input import BadInput
+from myapp.core.testing.client import Client
+from myapp.core.testing.crud import Crud
+from myapp.core.testing.stores import (
+    drop_database,
+    make_database,
+    migrate_database,
+    roll_back_after,
+)
+
+__all__ = [
+    "Client",
+    "ResourceContract",
+    "drop_database",
+    "make_database",
+    "migrate_database",
+    "roll_back_after",
+]
+
+
+class ResourceContract(Crud, BadInput):
+    """The conformance suite: what a client may rely on, whatever stores the records.
+
+    A subclass names a resource and gives two bodies; see
+    :class:`~myapp.core.testing.case.ResourceCase`.
+    """

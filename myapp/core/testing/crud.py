@@ -1,0 +1,195 @@
+"""Conformance: create, read, list, replace, delete."""
+
+from typing import Any
+
+import pytest
+import uuid_utils
+from sqlalchemy import JSON, Boolean, Date, Float, Integer
+
+from myapp.core.columns import ExactDecimal, Id, UtcDateTime, Varchar
+from myapp.core.schema import SERVER_FIELDS
+from myapp.core.sql_model import SqlModel
+from myapp.core.testing.case import ResourceCase
+from myapp.core.testing.client import Client
+
+
+class Crud(ResourceCase):
+    """What POST, GET, HEAD, PUT, DELETE and OPTIONS do."""
+
+    @pytest.fixture(autouse=True)
+    def _prepared(self, client: Client) -> None:
+        self.prepare(client)
+
+    def test_post_stores_what_was_sent(self, client: Client) -> None:
+        answer = client.post(self.url, json=self.full)
+        record = answer.json
+        assert {name: record[name] for name in self.full} == self.full
+        assert record["version"] == 1
+        assert record["created_at"] == record["updated_at"]
+        assert answer.headers["Location"] == self.item(record)
+        assert client.get(answer.headers["Location"]).json == record
+
+    def test_post_sets_what_is_left_out(self, client: Client) -> None:
+        record = client.post(self.url, json=self.minimal).json
+        for name in set(self.full) - set(self.minimal):
+            assert record[name] == self.model.defaults[name]
+
+    def test_head_is_get_without_a_body(self, client: Client) -> None:
+        for url in (self.url, self.item(self.make(client))):
+            get, head = client.get(url), client.head(url)
+            assert head.data == b""
+            mine = {**get.headers, "X-Request-ID": ""}
+            assert {**head.headers, "X-Request-ID": ""} == mine
+
+    def test_a_last_slash_is_optional(self, client: Client) -> None:
+        record = self.make(client)
+        assert client.get(self.url.rstrip("/")).json["items"] == [record]
+        other = client.post(self.url.rstrip("/"), json=self.other)
+        assert other.headers["Location"] == self.item(other.json)
+
+    def test_list_is_newest_first(self, client: Client) -> None:
+        records = [self.make(client) for _ in range(3)]
+        page = client.get(self.url)
+        assert page.json == {"items": records[::-1], "next": None}
+        assert "Link" not in page.headers
+
+    def test_pages_have_each_record_once(self, client: Client) -> None:
+        records = [self.make(client) for _ in range(5)]
+        seen, url, pages = [], f"{self.url}?limit=2", 0
+        while url:
+            page = client.get(url)
+            seen += page.json["items"]
+            pages += 1
+            link = page.headers.get("Link", "")
+            url = link.partition("<")[2].partition(">")[0]
+            assert bool(url) == bool(page.json["next"])
+        assert (seen, pages) == (records[::-1], 3)
+
+    def test_pages_stay_whole_while_others_write(self, client: Client) -> None:
+        records = [self.make(client) for _ in range(4)]
+        first = client.get(f"{self.url}?limit=2").json
+        self.make(client)
+        client.delete(self.item(records[3]))
+        second = client.get(f"{self.url}?limit=2&cursor={first['next']}").json
+        assert first["items"] + second["items"] == records[::-1]
+
+    def test_put_replaces(self, client: Client) -> None:
+        record = self.make(client)
+        changed = client.put(self.item(record), json=self.other)
+        assert {name: changed.json[name] for name in self.other} == self.other
+        assert changed.json["version"] == 2
+        assert changed.json["created_at"] == record["created_at"]
+        assert changed.json["updated_at"] > record["updated_at"]
+        assert changed.headers["ETag"] == '"2"'
+        assert client.get(self.item(record)).json == changed.json
+
+    def test_put_resets_what_is_left_out(self, client: Client) -> None:
+        record = self.make(client)
+        changed = client.put(self.item(record), json=self.minimal).json
+        for name in set(self.full) - set(self.minimal):
+            assert changed[name] == self.model.defaults[name]
+
+    def test_delete_removes(self, client: Client) -> None:
+        record, kept = self.make(client), self.make(client)
+        assert client.delete(self.item(record)).data == b""
+        for method in (client.get, client.head, client.delete):
+            method(self.item(record), expect=404)
+        client.put(self.item(record), json=self.full, expect=404)
+        assert client.get(self.url).json["items"] == [kept]
+
+    def test_what_was_never_there_is_404(self, client: Client) -> None:
+        url = f"{self.url}{uuid_utils.uuid7()}"
+        assert client.get(url, expect=404).json["type"] == "/problems/not-found"
+        client.put(url, json=self.full, expect=404)
+        client.delete(url, expect=404)
+
+    def test_options_tells_the_methods(self, client: Client) -> None:
+        for url, methods in (
+            (self.url, {"GET", "HEAD", "OPTIONS", "POST"}),
+            (self.item(self.make(client)), {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}),
+        ):
+            answer = client.options(url)
+            assert answer.data == b""
+            assert methods <= set(answer.headers["Allow"].split(", "))
+
+    @pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "BREW"])
+    def test_another_method_is_405(self, client: Client, method: str) -> None:
+        for url in (self.url, self.item(self.make(client))):
+            answer = client.open(url, method=method, expect=405)
+            assert answer.json["type"] == "/problems/method-not-allowed"
+            assert "GET" in answer.headers["Allow"].split(", ")
+
+    @pytest.mark.parametrize("name", SERVER_FIELDS)
+    def test_what_the_server_owns_is_refused(self, client: Client, name: str) -> None:
+        record = self.make(client)
+        body = {**self.full, name: record[name]}
+        wrong = [
+            {
+                "pointer": f"/{name}",
+                "detail": "is set by the server",
+                "keyword": "additionalProperties",
+            }
+        ]
+        assert client.post(self.url, json=body, expect=400).json["errors"] == wrong
+        answer = client.put(self.item(record), json=body, expect=400)
+        assert answer.json["errors"] == wrong
+
+    def test_all_errors_come_at_once(self, client: Client) -> None:
+        body = {**{name: {"no": 1} for name in self.full}, "a/b~": 1}
+        for name in self.required:
+            del body[name]
+        errors = client.post(self.url, json=body, expect=400).json["errors"]
+        pointers = {error["pointer"] for error in errors}
+        assert pointers == {f"/{name}" for name in self.full} | {"/a~1b~0"}
+        assert {error["pointer"] for error in errors if error["keyword"] == "required"}
+
+    def test_text_comes_back_as_it_was_sent(self, client: Client) -> None:
+        fields = self.model.write_schema["properties"].items()
+        free = [name for name, field in fields if is_free_text(field)]
+        for text in ("é", "e\u0301", "😀", "a ", " a", "\u202eabc", "A\na", "'\";--"):
+            record = self.make(client, **{name: text for name in free})
+            stored = client.get(self.item(record)).json
+            assert {name: stored[name] for name in free} == {n: text for n in free}
+
+    def test_columns_follow_the_schema(self) -> None:
+        if not issubclass(self.model, SqlModel):
+            return
+        columns = {column.name: column for column in self.model.table().columns}
+        properties = self.model.write_schema["properties"]
+        assert set(columns) == set(SERVER_FIELDS) | set(properties)
+        for name, field in properties.items():
+            column = columns[name]
+            settled = name in self.required or field.get("default") is not None
+            assert column.nullable is not settled, f"{name}: required is NOT NULL"
+            assert isinstance(column.type, column_type(field)), name
+            if isinstance(column.type, Varchar):
+                assert column.type.length == field.get("maxLength"), name
+
+
+def is_free_text(field: Any) -> bool:
+    """Whether a property takes any text of a few characters."""
+    bound = {"format", "pattern", "enum", "const"} & set(field)
+    return field.get("type") == "string" and not bound and field["maxLength"] > 8
+
+
+# The column type that holds what a property's schema allows, by format and by type.
+FORMAT_COLUMNS = {
+    "date-time": UtcDateTime,
+    "date": Date,
+    "decimal": ExactDecimal,
+    "uuid": Id,
+}
+TYPE_COLUMNS = {
+    "integer": Integer,
+    "boolean": Boolean,
+    "number": Float,
+    "string": Varchar,
+    "array": JSON,
+    "object": JSON,
+}
+
+
+def column_type(field: Any) -> type[Any]:
+    """The column type that a property asks for."""
+    by_type = TYPE_COLUMNS[field["type"]]
+    return FORMAT_COLUMNS.get(field.get("format"), by_type)

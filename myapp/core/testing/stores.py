@@ -1,0 +1,100 @@
+"""Databases to test on: made by the migrations, rolled back, and dropped."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import make_url
+
+from myapp.core.db import sql
+
+MADE_HERE = "myapp_test_"
+
+
+def make_database(server: str, folder: Path) -> str:
+    """Make an empty database.
+
+    :param server: ``sqlite``, or the URL of a server.
+    :param folder: where SQLite puts its file.
+    :returns: its URL.
+    """
+    name = MADE_HERE + secrets.token_hex(6)
+    if server == "sqlite":
+        return f"sqlite:///{folder / name}.db"
+    execute(server, f"CREATE DATABASE {name}")
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+def drop_database(server: str, database: str) -> None:
+    """Drop a database that :func:`make_database` made, and no other.
+
+    :raises ValueError: when the name is not one of ours.
+    """
+    if server == "sqlite":
+        return
+    name = make_url(database).database or ""
+    if not name.startswith(MADE_HERE):
+        raise ValueError(f"{name} was not made by the tests")
+    force = (
+        " WITH (FORCE)" if make_url(server).get_backend_name() == "postgresql" else ""
+    )
+    execute(server, f"DROP DATABASE {name}{force}")
+
+
+def execute(server: str, statement: str) -> None:
+    """Run one statement on a server, outside transactions."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+def migrate_database(app: Flask) -> None:
+    """Bring the database of an application to the newest migration."""
+    with app.app_context():
+        name = make_url(app.config["SQLALCHEMY_DATABASE_URI"]).database or ""
+        assert MADE_HERE in name, f"refusing to test on {name}"
+        upgrade()
+
+
+class BoundReader:
+    """Stands for the engine that reads, on the connection of a test."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """The connection; it stays open."""
+        yield self.connection
+
+
+@contextmanager
+def roll_back_after(app: Flask) -> Iterator[None]:
+    """Run all SQL of an application on one connection, and roll it back at the end.
+
+    A commit of a request becomes the release of a savepoint.
+    """
+    with app.app_context():
+        # The live mapping of this application; get_bind() takes either kind.
+        engines = cast(dict[str | None, Engine | Connection], sql.engines)
+        connection = sql.engine.connect()
+    saved, reader = dict(engines), app.extensions["sql_reader"]
+    transaction = connection.begin()
+    engines[None] = connection
+    app.extensions["sql_reader"] = BoundReader(connection)
+    sql.session.session_factory.configure(join_transaction_mode="create_savepoint")
+    try:
+        yield
+    finally:
+        with app.app_context():
+            sql.session.remove()
+        transaction.rollback()
+        connection.close()
+        engines.update(saved)
+        app.extensions["sql_reader"] = reader
