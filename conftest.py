@@ -87,14 +87,16 @@ def migrated_app(
 def build_app(server: str, redis_url: str, folder: Path) -> Iterator[App]:
     """An application on a database that is made by the migrations, and dropped."""
     database = make_database(server, folder)
-    app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
-    app.test_client_class = Client
-    migrate_database(app)
-    yield app
-    with app.app_context():
-        sql.engine.dispose()
-    app.extensions["redis"].close()
-    drop_database(server, database)
+    try:
+        app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
+        app.test_client_class = Client
+        migrate_database(app)
+        yield app
+        with app.app_context():
+            sql.engine.dispose()
+        app.extensions["redis"].close()
+    finally:
+        drop_database(server, database)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ reads a file or the environment.
 class Config:
     """What holds everywhere unless a class below, or the deployment, differs."""
 
+    # A bug is answered with a problem document in every environment, and logged.
+    PROPAGATE_EXCEPTIONS = False
     # Signs page cursors; in production at least 32 characters, and a secret.
     SECRET_KEY = ""
     # Features to mount: "all", or names as in myapp/features.py, comma-separated.
@@ -35,6 +37,8 @@ class Config:
     SLOW_REQUEST_SECONDS = 1.0
     # Seconds that a client is asked to wait after a 503 (Retry-After).
     RETRY_AFTER = 1
+    # Seconds that the answer to an Idempotency-Key is kept for a retry.
+    IDEMPOTENCY_TTL = 24 * 3600
     # Seconds that a cart lives after its last write.
     CART_TTL = 7 * 24 * 3600
 
@@ -49,7 +53,7 @@ class DevelopmentConfig(Config):
     DEBUG = True
     SECRET_KEY = "development-only"
     LOG_FORMAT = "text"
-    CORS_ORIGINS = [r"http://localhost(:\d+)?", r"http://127\.0\.0\.1(:\d+)?"]
+    CORS_ORIGINS = [r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z"]
 
 
 class TestingConfig(Config):

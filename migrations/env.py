@@ -18,7 +18,7 @@ def number_revision(
         return
     (script,) = directives
     if script.upgrade_ops is not None and script.upgrade_ops.is_empty():
-        if context.config.cmd_opts and context.config.cmd_opts.autogenerate:
+        if getattr(context.config.cmd_opts, "autogenerate", False):
             directives[:] = []
             print("No changes.")
             return

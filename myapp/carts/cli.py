@@ -6,10 +6,13 @@ from myapp.carts.endpoints import blueprint
 from myapp.carts.factories import load_demo
 from myapp.carts.models import Cart
 from myapp.core.query import ListQuery
+from myapp.core.transaction import commit
 
 
 @blueprint.cli.command("seed")
 def seed() -> None:
     """Load three carts, unless there are any."""
     if not Cart.list(ListQuery(limit=1)).items:
-        click.echo(f"loaded {load_demo()} carts")
+        count = load_demo()
+        commit()
+        click.echo(f"loaded {count} carts")

@@ -3,13 +3,15 @@
 from flask import current_app
 
 from myapp.core.redis_model import RedisModel
-from myapp.core.schema import derive_read_schema
 
 
 class Cart(RedisModel):
     """What somebody is about to buy. Each write renews its time to live."""
 
     name = "cart"
+    filterable = ("note",)
+    sortable = ("note",)
+    searchable = ("note",)
 
     write_schema = {
         "$id": "/schemas/cart.write.json",
@@ -40,7 +42,6 @@ class Cart(RedisModel):
         "required": ["items"],
         "additionalProperties": False,
     }
-    read_schema = derive_read_schema(write_schema)
 
     @classmethod
     def seconds_to_live(cls) -> float:

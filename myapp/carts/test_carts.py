@@ -10,6 +10,7 @@ from myapp.carts.models import Cart
 from myapp.core.app import App
 from myapp.core.db import redis_store
 from myapp.core.testing import Client, ResourceContract
+from myapp.core.transaction import commit
 
 
 class TestCarts(ResourceContract):
@@ -73,4 +74,5 @@ def test_an_expired_cart_is_gone_and_leaves_the_list(
 def test_the_demo_is_three_carts(client: Client, app: App) -> None:
     with app.app_context():
         assert load_demo() == 3
+        commit()
     assert len(client.get("/carts/").json["items"]) == 3

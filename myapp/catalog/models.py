@@ -4,10 +4,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import JSON, Date, ForeignKey, Index
+from sqlalchemy import JSON, Date, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from myapp.core.schema import derive_read_schema
+from myapp.core.record import Relation
 from myapp.core.sql_model import SqlModel
 from myapp.core.columns import ExactDecimal, Id, Varchar
 
@@ -21,6 +21,9 @@ class Director(SqlModel):
     """Somebody who directs films."""
 
     __tablename__ = "catalog_directors"
+    filterable = ("name", "born", "country")
+    sortable = ("name", "born")
+    searchable = ("name",)
 
     write_schema = {
         "$id": "/schemas/director.write.json",
@@ -39,7 +42,6 @@ class Director(SqlModel):
         "required": ["name"],
         "additionalProperties": False,
     }
-    read_schema = derive_read_schema(write_schema)
 
     name: Mapped[str] = mapped_column(Varchar(200))
     born: Mapped[date | None] = mapped_column(Date)
@@ -50,7 +52,10 @@ class Movie(SqlModel):
     """A film."""
 
     __tablename__ = "catalog_movies"
-    __table_args__ = (Index(None, "director_id"),)
+    filterable = ("title", "year", "director_id", "runtime", "price")
+    sortable = ("title", "year", "runtime", "price")
+    searchable = ("title", "synopsis")
+    relations = {"director": Relation("director_id", Director)}
 
     write_schema = {
         "$id": "/schemas/movie.write.json",
@@ -84,7 +89,6 @@ class Movie(SqlModel):
         "required": ["title", "year"],
         "additionalProperties": False,
     }
-    read_schema = derive_read_schema(write_schema)
 
     title: Mapped[str] = mapped_column(Varchar(200))
     year: Mapped[int]

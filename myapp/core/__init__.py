@@ -1,5 +1,8 @@
 """What all features share. Nothing in here knows a feature."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from flask import Blueprint, Flask
 
 from myapp.core import cli, db, errors, headers, logs, request, site
@@ -39,9 +42,18 @@ def mount(app: Flask, feature: Feature, blueprint: Blueprint) -> None:
     check_access(app, blueprint.name, feature.access)
 
 
+def stating_methods(view: Any, methods: Iterable[str]) -> list[str]:
+    """The methods of a route that must state their access: HEAD is answered as GET
+    is, and OPTIONS tells no more than the documentation, unless they are written."""
+    resource = getattr(view, "view_class", None)
+    implied = {"HEAD", "OPTIONS"} - set(getattr(resource, "methods", None) or ())
+    return [method for method in methods if method not in implied]
+
+
 def check_access(app: Flask, name: str, row: str | None) -> None:
     """Make sure that every route of a blueprint states its access."""
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith(f"{name}."):
-            for method in rule.methods or ():
-                stated_access(app.view_functions[rule.endpoint], method, row)
+            view = app.view_functions[rule.endpoint]
+            for method in stating_methods(view, rule.methods or ()):
+                stated_access(view, method, row)

@@ -32,3 +32,9 @@ def public(view: Any) -> Any:
     """State that anybody may call this view, resource or method."""
     view.access = "public"
     return view
+
+
+def caller() -> str:
+    """Who sends this request, as far as cursors and idempotency keys are bound to
+    somebody; nobody in particular where every route is public."""
+    return ""

@@ -18,6 +18,7 @@ from flask.blueprints import BlueprintSetupState
 
 from myapp.core.access import public
 from myapp.core.db import SAFE_METHODS
+from myapp.core.idempotency import AnswerStore, answer_once
 from myapp.core.output import respond
 from myapp.core.schema import JSON
 from myapp.core.swagger import downgrade, model_name
@@ -69,14 +70,9 @@ class Description:
     body: JSON | None = None
     query: Mapping[str, JSON] = field(default_factory=dict)
 
-    def schema_of(self, status: int) -> JSON | None:
-        """The schema of the body of a status.
-
-        :raises KeyError: when the status is not described.
-        """
-        if status in self.errors or status in (500, 503):
-            return PROBLEM_SCHEMA
-        return self.answers[status]
+    def knows(self, status: int) -> bool:
+        """Whether a status is described; a failure need not be."""
+        return status in self.answers or status in self.errors or status >= 500
 
 
 def describe(answers: Mapping[int, JSON | None], **more: Any) -> Callable[[View], View]:
@@ -99,6 +95,10 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
     """
 
     init_every_request = False
+    #: Where answers to an Idempotency-Key are kept; ``None`` to ignore such keys.
+    answers: AnswerStore | None = None
+    #: Headers of the answer to OPTIONS, beside Allow.
+    options_headers: Mapping[str, str] = {}
 
     def dispatch_request(self, **kwargs: Any) -> Response:
         """Call the method; HEAD is GET without its body, which the server drops."""
@@ -106,9 +106,16 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
         view = getattr(self, "get" if method == "HEAD" else method.lower())
         if method in SAFE_METHODS:
             answer = view(**kwargs)
+        elif self.answers is not None and is_once(method):
+            answer = answer_once(self.answers, view, **kwargs)
         else:
             answer = in_transaction(view, **kwargs)
         return answer if isinstance(answer, Response) else respond(answer)
+
+
+def is_once(method: str) -> bool:
+    """Whether this request asks to be answered once."""
+    return "HTTP_IDEMPOTENCY_KEY" in request.environ and method in ("POST", "PATCH")
 
 
 class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types

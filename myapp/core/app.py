@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 from myapp.core.output import StrictProvider
 
@@ -28,8 +28,11 @@ class App(Flask):
         self.url_map.merge_slashes = False
 
     def make_default_options_response(self) -> Response:
-        """The answer to OPTIONS: 204 with ``Allow``."""
+        """The answer to OPTIONS: 204 with ``Allow``, and what the resource adds."""
         response = super().make_default_options_response()
         response.status_code = 204
+        view = self.view_functions[request.endpoint or ""]
+        resource = getattr(view, "view_class", None)
+        response.headers.update(getattr(resource, "options_headers", {}))
         del response.headers["Content-Type"]
         return response

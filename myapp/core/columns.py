@@ -6,6 +6,8 @@ from typing import Any, cast
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Numeric, String
 from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 MYSQL = ("mysql", "mariadb")
@@ -88,6 +90,20 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def __repr__(self) -> str:
         return "UtcDateTime()"
+
+
+class lower(GenericFunction[str]):
+    """``lower()`` for all of Unicode: PostgreSQL folds only ASCII in the collation of
+    our columns, and SQLite only ASCII at all (``db.py`` gives it Python's)."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(lower, "postgresql")
+def lower_by_unicode(element: Any, compiler: Any, **kwargs: Any) -> str:
+    """With the root collation of ICU."""
+    return f'lower({compiler.process(element.clauses, **kwargs)} COLLATE "und-x-icu")'
 
 
 class ExactDecimal(TypeDecorator[Decimal]):

@@ -19,6 +19,7 @@ CLASSES = {
     "testing": "default_config.TestingConfig",
 }
 MINIMUM_SECRET_LENGTH = 32
+REDIS_SCHEMES = ("redis", "rediss", "unix")
 DEFAULT_PASSWORDS = frozenset(
     "admin changeme guest mysql password postgres redis root secret test".split()
 )
@@ -96,8 +97,14 @@ def check_urls(app: Flask) -> None:
             continue
         try:
             url = make_url(text)
-        except ArgumentError as error:
-            raise ConfigError(f"{name} is not a URL") from error
+            if name == "SQLALCHEMY_DATABASE_URI":
+                url.get_dialect().import_dbapi()
+            elif url.drivername not in REDIS_SCHEMES:
+                raise ConfigError(f"{name} is none of {', '.join(REDIS_SCHEMES)}")
+        except (ArgumentError, ImportError) as error:
+            raise ConfigError(
+                f"{name} is not a URL, or its driver is missing"
+            ) from error
         password = str(url.password).lower() if url.password else None
         is_default = password in DEFAULT_PASSWORDS or password == url.username
         if app.config["ENV"] == "production" and password and is_default:

@@ -8,18 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKeyConstraint,
-    Table,
-    UniqueConstraint,
-    select,
-)
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Table, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import ColumnCollectionConstraint
 
 from myapp.core.db import rows
 from myapp.core.errors import Problem
-from myapp.core.schema import pointer
+from myapp.core.schema import pointer, problem_at
 
 
 class Violation(NamedTuple):
@@ -37,6 +32,7 @@ class Violation(NamedTuple):
 
 # SQLSTATE, class 23, as PostgreSQL reports it.
 POSTGRESQL = {
+    "23001": "foreign key",
     "23502": "not null",
     "23503": "foreign key",
     "23505": "unique",
@@ -45,7 +41,7 @@ POSTGRESQL = {
 # Error numbers of MySQL and MariaDB, and where their text holds the name.
 MYSQL = {
     1048: ("not null", r"(?!)"),
-    1062: ("unique", r"for key '(?:\w+\.)?(\w+)'"),
+    1062: ("unique", r"(?s).*for key '(?:\w+\.)?(\w+)'"),
     1451: ("foreign key", r"CONSTRAINT `(\w+)`"),
     1452: ("foreign key", r"CONSTRAINT `(\w+)`"),
     3819: ("check", r"constraint '(\w+)'"),
@@ -53,7 +49,7 @@ MYSQL = {
 }
 
 
-def read_violation(error: IntegrityError) -> Violation | None:
+def read_violation(error: DBAPIError) -> Violation | None:
     """Understand an engine's error; ``None`` when it is of another kind."""
     origin: Any = error.orig
     number = origin.args[0] if origin.args else None
@@ -79,7 +75,7 @@ def read_sqlite(text: str) -> Violation | None:
     return Violation(kind.lower(), None, columns)
 
 
-def explain_write(error: IntegrityError, table: Table, document: Any) -> Exception:
+def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
     """The problem of an INSERT or UPDATE that the database refused.
 
     :param document: the values that were written.
@@ -94,28 +90,23 @@ def explain_write(error: IntegrityError, table: Table, document: Any) -> Excepti
             "unprocessable",
             "The body refers to a record that does not exist.",
             errors=[
-                {
-                    "pointer": pointer(column),
-                    "detail": "refers to nothing",
-                    "keyword": "reference",
-                }
+                problem_at(pointer(column), "refers to nothing", "reference")
                 for column in dangling(violation, table, document)
             ],
         )
     taken = violation.kind == "unique"
+    # A rule that is written as text has no columns; it is about the whole body.
     columns = violation.columns or constrained(violation.name, table)
+    places = [pointer(column) for column in columns] or [""]
     detail = "is taken" if taken else f"breaks the rule {violation.name}"
     return Problem(
         "conflict",
         "Another record has the same values." if taken else "A rule is against it.",
-        errors=[
-            {"pointer": pointer(column), "detail": detail, "keyword": violation.kind}
-            for column in columns
-        ],
+        errors=[problem_at(place, detail, violation.kind) for place in places],
     )
 
 
-def explain_delete(error: IntegrityError) -> Exception:
+def explain_delete(error: DBAPIError) -> Exception:
     """The problem of a DELETE that the database refused: others refer to the row."""
     violation = read_violation(error)
     if violation is None or violation.kind != "foreign key":
@@ -126,9 +117,9 @@ def explain_delete(error: IntegrityError) -> Exception:
 def constrained(name: str | None, table: Table) -> tuple[str, ...]:
     """The columns of a constraint or unique index of a table, by its name."""
     for constraint in table.constraints:
-        known = (UniqueConstraint, ForeignKeyConstraint, CheckConstraint)
-        if isinstance(constraint, known) and constraint.name == name:
-            return tuple(column.name for column in constraint.columns)
+        if isinstance(constraint, ColumnCollectionConstraint):
+            if constraint.name == name:
+                return tuple(column.name for column in constraint.columns)
     for index in table.indexes:
         if index.name == name:
             return tuple(column.name for column in index.columns)

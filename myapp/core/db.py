@@ -105,6 +105,11 @@ def rows(
         return cast(Sequence[Row[Any]], connection.execute(statement, parameters).all())
 
 
+def lower(text: str | None) -> str | None:
+    """``lower()`` of SQLite for all of Unicode."""
+    return text and text.lower()
+
+
 def init_app(app: Flask) -> None:
     """Bind both stores to an application, and start our own Redis if none is named."""
     url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
@@ -123,8 +128,9 @@ def init_app(app: Flask) -> None:
         app,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
-        # A connection that the server has closed is opened again, once.
-        retry=Retry(NoBackoff(), 1),
+        # A script that was sent may have run although its answer is lost, so the
+        # client must not send it again.
+        retry=Retry(NoBackoff(), 0),
     )
 
 
@@ -154,19 +160,24 @@ def prepare_engine(engine: Engine, busy_timeout: float) -> None:
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
         if begin and not connection.get_execution_options().get("reads_only"):
-            cursor = connection.connection.cursor()
-            cursor.execute(begin)
-            cursor.close()
+            connection.exec_driver_sql(begin)
 
     @event.listens_for(engine, "before_cursor_execute")
-    def count(*_: Any) -> None:
-        if has_app_context():
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement != begin and has_app_context():
             g.sql_count = g.get("sql_count", 0) + 1
+
+    @event.listens_for(engine, "before_execute")
+    def refuse_writes(connection: Connection, statement: Any, *_: Any) -> None:
+        is_dml = getattr(statement, "is_dml", False)
+        if is_dml and connection.get_execution_options().get("reads_only"):
+            raise RuntimeError("GET, HEAD and OPTIONS do not write")
 
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def set_up(connection: Any, _record: Any) -> None:
+            connection.create_function("lower", 1, lower, deterministic=True)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}")
             connection.execute("PRAGMA journal_mode = WAL")

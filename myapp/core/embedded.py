@@ -10,16 +10,20 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from myapp.core.config import ConfigError
 
@@ -67,7 +71,10 @@ def socket_path(folder: Path) -> Path:
 
 def answers(path: Path) -> bool:
     """Whether a server at this socket is ready."""
-    client = redis.Redis(unix_socket_path=str(path), socket_timeout=1.0)
+    # Without the client's own retries: a server that is not up is the usual case.
+    client = redis.Redis(
+        unix_socket_path=str(path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    )
     try:
         return bool(client.ping())
     except redis.RedisError:
@@ -111,7 +118,9 @@ def start_keeper(folder: Path, path: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not answers(path):
         if keeper.poll() is not None or time.monotonic() > deadline:
-            keeper.kill()
+            # The keeper leads a group of its own, which its server belongs to.
+            with suppress(ProcessLookupError):
+                os.killpg(keeper.pid, signal.SIGKILL)
             raise ConfigError(f"redis-server did not start; see {folder}/redis.log")
         time.sleep(0.01)
     # The keeper outlives this object by design; it is waited for when it ends.

@@ -47,6 +47,8 @@ class Problem(HTTPException):
         self.code = kind.status
         self.errors = list(errors)
         self.extra_headers = dict(headers or {})
+        #: Which of several items it is about, for a batch.
+        self.index = 0
 
 
 def problem_response(

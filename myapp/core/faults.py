@@ -4,6 +4,7 @@ SQLAlchemy files both under OperationalError on some drivers, so the error codes
 the drivers decide: unreachable, full, locked or too busy is a 503.
 """
 
+import re
 import sqlite3
 from typing import Any
 
@@ -34,13 +35,32 @@ REDIS_ERRORS = (
     redis.TimeoutError,
     redis.exceptions.OutOfMemoryError,
     redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
 )
+# Redis tells these by the first word alone, and Redis 6 by a word inside when the
+# error is met in a script.
+REDIS_STATES = re.compile(
+    r"(MISCONF|BUSY|MASTERDOWN) |(ERR )?Error running script .*-(OOM|READONLY|MISCONF) "
+)
+
+# Deadlocks and serialization failures: the same transaction may pass when it is run
+# again (PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020).
+RETRYABLE = frozenset({"40001", "40P01", 1213, 1020})
+
+
+def is_retryable(error: DBAPIError) -> bool:
+    """Whether the database has rolled back a transaction that can be run again."""
+    origin: Any = error.orig
+    number = origin.args[0] if origin.args else None
+    return number in RETRYABLE or getattr(origin, "sqlstate", None) in RETRYABLE
 
 
 def is_unavailable(error: Exception) -> bool:
     """Whether a store error says that the store is down, full, locked or busy."""
     if isinstance(error, redis.RedisError):
-        return isinstance(error, REDIS_ERRORS)
+        told = REDIS_STATES.match(str(error))
+        return isinstance(error, REDIS_ERRORS) or told is not None
     if isinstance(error, PoolTimeout):
         return True
     if not isinstance(error, DBAPIError):
@@ -53,7 +73,7 @@ def is_unavailable(error: Exception) -> bool:
         return getattr(origin, "sqlite_errorcode", 0) & 0xFF in SQLITE_ERRORS
     number = origin.args[0] if origin.args else None
     if isinstance(number, int):
-        return number in MYSQL_ERRORS or number >= 2000
+        return number in MYSQL_ERRORS or 2000 <= number < 3000
     state = getattr(origin, "sqlstate", None)
     if state is None:
         return type(origin).__name__ == "OperationalError"

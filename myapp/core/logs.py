@@ -17,9 +17,11 @@ from flask.logging import default_handler
 log = logging.getLogger("myapp.request")
 
 MASK = "***"
+# What follows such a name: the rest of a header, a quoted value, or one word.
+HEADERS = re.compile(r"(?i)((?:authorization|cookie)[\"']?\s*[=:]\s*[\"']?)[^\"'\r\n]+")
 SECRETS = re.compile(
-    r"(?i)((?:password|passwd|secret|token|api_?key|authorization|cookie)"
-    r"[\"']?\s*[=:]\s*[\"']?(?:bearer |basic )?)[^\s\"',;&}]+"
+    r"(?i)((?:password|passwd|secret|token|api_?key)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&}]+)"
 )
 CREDENTIALS = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -29,7 +31,13 @@ FIELDS = ("method", "route", "path", "status", "duration_ms", "sql")
 
 def mask(text: str) -> str:
     """A text without passwords, tokens, cookies and credentials in URLs."""
+    text = HEADERS.sub(rf"\1{MASK}", text)
     return CREDENTIALS.sub(rf"\1{MASK}@", SECRETS.sub(rf"\1{MASK}", text))
+
+
+def escape(text: str) -> str:
+    """A text without control characters, line feeds included."""
+    return CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
 
 
 class JSONFormatter(logging.Formatter):
@@ -56,13 +64,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """A record as text, its control characters escaped."""
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        message = CONTROL.sub(lambda m: repr(m.group())[1:-1], record.getMessage())
-        line = f"{clock} {record.levelname:<7} {mask(message)}"
+        line = f"{clock} {record.levelname:<7} {escape(mask(record.getMessage()))}"
         fields = getattr(record, "fields", None)
         if fields:
             line += f"  {fields['duration_ms']:.1f} ms, {fields['sql']} SQL"
         if record.exc_info:
-            line += "\n" + mask(self.formatException(record.exc_info))
+            trace = mask(self.formatException(record.exc_info)).splitlines()
+            line = "\n".join((line, *map(escape, trace)))
         return line
 
 
@@ -86,7 +94,7 @@ def log_request(response: Response) -> Response:
         values = (
             request.method,
             rule.rule if rule else None,
-            request.path,
+            mask(request.path),
             response.status_code,
             round(duration * 1000, 3),
             g.get("sql_count", 0),

@@ -1,12 +1,12 @@
 """The model contract: two JSON Schemas, and what both stores honour.
 
-A model is a class. It states ``write_schema`` and ``read_schema``, and a store
-(:class:`~myapp.core.sql_model.SqlModel`, :class:`~myapp.core.redis_model.RedisModel`)
-gives it five primitives. All that a client can tell is decided here, above them.
+A model is a class. It states ``write_schema`` and ``read_schema``, and what may be
+asked of it; a store (:class:`~myapp.core.sql_model.SqlModel`,
+:class:`~myapp.core.redis_model.RedisModel`) gives it a handful of primitives. All
+that a client can tell is decided here, above them.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -14,96 +14,16 @@ import uuid_utils
 
 from myapp.core.errors import Problem
 from myapp.core.formats import PARSERS
-from myapp.core.query import ListQuery
-from myapp.core.schema import JSON, Validator, derive_patch_schema
-
-Document = dict[str, Any]
-# Named out here, because the contract has a method called list.
-Documents = list[Document]
-
-
-class Record:
-    """One stored record: a document, and what can be done with it.
-
-    :param model: the model class that it belongs to.
-    :param document: its fields, hidden ones included, as the store holds them.
-    """
-
-    __slots__ = ("model", "document")
-
-    def __init__(self, model: "type[Model]", document: Document) -> None:
-        self.model = model
-        self.document = document
-
-    def __getitem__(self, field: str) -> Any:
-        return self.document[field]
-
-    @property
-    def id(self) -> str:
-        """Its UUID, version 7."""
-        return str(self.document["id"])
-
-    @property
-    def version(self) -> int:
-        """How often it was written, from 1; shown as the ETag."""
-        return int(self.document["version"])
-
-    def as_json(self) -> Document:
-        """What a client sees: the fields of the read schema."""
-        return self.model.show(self.document)
-
-    def replace(self, from_json: Mapping[str, Any]) -> "Record":
-        """Replace what can be written; an optional field left out is reset.
-
-        :param from_json: a body; it is validated against the write schema.
-        :raises Problem: 400 as the schema says, 404 when it is deleted meanwhile, 409
-            when it changed meanwhile or a constraint is against it.
-        """
-        self.model.write_validator.check(from_json)
-        return self._write(self.model.stored(from_json))
-
-    def update(self, from_json: Mapping[str, Any]) -> "Record":
-        """Change the fields that are given, and keep the others.
-
-        :param from_json: some members of a body; validated by the patch schema.
-        :raises Problem: as :meth:`replace`.
-        """
-        self.model.patch_validator.check(from_json)
-        fields = self.model.stored(from_json, partial=True)
-        return self._write(fields)
-
-    def delete(self) -> None:
-        """Delete it.
-
-        :raises Problem: 404 when it is deleted already, 409 when others refer to it.
-        """
-        if not self.model.remove(self.id):
-            raise Problem("not-found")
-
-    def _write(self, fields: Document) -> "Record":
-        changed = {
-            **self.document,
-            **fields,
-            "updated_at": datetime.now(UTC),
-            "version": self.version + 1,
-        }
-        if not self.model.write(changed, self.version):
-            self.model.get_or_404(self.id)
-            raise Problem("conflict", "The record was changed by somebody else.")
-        self.document = changed
-        return self
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page of a list.
-
-    :param items: what a client sees of each record.
-    :param more: whether records follow.
-    """
-
-    items: Documents
-    more: bool
+from myapp.core.idempotency import AnswerStore
+from myapp.core.output import plain
+from myapp.core.query import ListQuery, Queryable
+from myapp.core.record import Change, Document, Documents, Page, Record, Relation
+from myapp.core.derive import (
+    derive_patch_schema,
+    derive_read_schema,
+    with_relations,
+)
+from myapp.core.schema import JSON, Validator
 
 
 class Model:
@@ -111,11 +31,24 @@ class Model:
 
     #: JSON Schema of a body of POST and PUT; its ``$id`` ends in ``.write.json``.
     write_schema: ClassVar[JSON]
-    #: JSON Schema of what a record shows.
+    #: JSON Schema of what a record shows; derived when it is not stated.
     read_schema: ClassVar[JSON]
+    #: Fields that the list can be filtered by; each has an index.
+    filterable: ClassVar[tuple[str, ...]] = ()
+    #: Fields that the list can be sorted by; each has an index.
+    sortable: ClassVar[tuple[str, ...]] = ()
+    #: Text that ``q`` looks into.
+    searchable: ClassVar[tuple[str, ...]] = ()
+    #: What ``expand`` can embed, by the name that it gets.
+    relations: ClassVar[dict[str, Relation]] = {}
+    #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
+    requires_if_match: ClassVar[bool] = False
 
     write_validator: ClassVar[Validator]
     patch_validator: ClassVar[Validator]
+    queryable: ClassVar[Queryable]
+    #: The fields that clients may both read and write.
+    writable: ClassVar[tuple[str, ...]]
     #: The fields that clients see, in order.
     shown: ClassVar[tuple[str, ...]]
     #: What each field is set to when it is left out of a body.
@@ -130,11 +63,24 @@ class Model:
 
     @classmethod
     def compile_schemas(cls) -> None:
-        """Derive from the two schemas all that a request needs."""
+        """Derive from the schemas and declarations all that a request needs."""
         properties = cls.write_schema["properties"]
+        if "read_schema" not in cls.__dict__:
+            cls.read_schema = derive_read_schema(cls.write_schema)
+        shown = cls.read_schema["properties"]
+        cls.shown = tuple(shown)
+        cls.writable = tuple(name for name in properties if name in shown)
+        related = {name: one.model.read_schema for name, one in cls.relations.items()}
+        cls.read_schema = with_relations(cls.read_schema, related)
         cls.write_validator = Validator(cls.write_schema)
         cls.patch_validator = Validator(derive_patch_schema(cls.write_schema))
-        cls.shown = tuple(cls.read_schema["properties"])
+        cls.queryable = Queryable(
+            {name: shown[name] for name in cls.shown},
+            cls.filterable,
+            cls.sortable,
+            cls.searchable,
+            tuple(cls.relations),
+        )
         cls.defaults = {
             name: field.get("default") for name, field in properties.items()
         }
@@ -150,10 +96,10 @@ class Model:
 
         :raises Problem: 404 when there is none.
         """
-        document = cls.read(id)
-        if document is None:
+        found = cls.read_many([id])
+        if not found:
             raise Problem("not-found")
-        return Record(cls, document)
+        return Record(cls, found[0])
 
     @classmethod
     def create(cls, from_json: Mapping[str, Any]) -> Record:
@@ -164,33 +110,69 @@ class Model:
             against it.
         """
         cls.write_validator.check(from_json)
+        document = cls.new_document(from_json)
+        cls.add([document])
+        return Record(cls, document)
+
+    @classmethod
+    def list(cls, query: ListQuery = ListQuery()) -> Page:
+        """One page of records, with what the query asks to embed."""
+        documents = cls.find(query, query.limit + 1)
+        page = documents[: query.limit]
+        return Page(
+            items=cls.show_many(page, query),
+            last=page[-1] if len(documents) > query.limit else None,
+            total=cls.count(query) if query.count else None,
+        )
+
+    @classmethod
+    def show(cls, document: Document, fields: Sequence[str] | None = None) -> Document:
+        """What a client sees of a document.
+
+        :param fields: the fields to show; all when it is ``None``.
+        """
+        return {name: document[name] for name in fields or cls.shown}
+
+    @classmethod
+    def show_many(cls, documents: Documents, query: ListQuery) -> Documents:
+        """What a client sees of documents; each relation costs one read for all."""
+        items = [cls.show(document, query.fields) for document in documents]
+        for name in query.expand:
+            relation = cls.relations[name]
+            ids = [document[relation.field] for document in documents]
+            wanted = list(dict.fromkeys(id for id in ids if id is not None))
+            found = relation.model.read_many(wanted) if wanted else []
+            by_id = {one["id"]: relation.model.show(one) for one in found}
+            for item, id in zip(items, ids):
+                item[name] = by_id.get(id)
+        return items
+
+    @classmethod
+    def new_document(cls, body: Mapping[str, Any]) -> Document:
+        """The document of a new record from a valid body."""
         now = datetime.now(UTC)
-        document = {
+        return {
             "id": str(uuid_utils.uuid7()),
             "created_at": now,
             "updated_at": now,
             "version": 1,
-            **cls.stored(from_json),
+            **cls.stored(body),
         }
-        cls.add(document)
-        return Record(cls, document)
 
     @classmethod
-    def list(cls, query: ListQuery) -> Page:
-        """One page of records, newest first."""
-        documents = cls.read_page(query.limit + 1, query.after)
-        more = len(documents) > query.limit
-        return Page([cls.show(item) for item in documents[: query.limit]], more)
-
-    @classmethod
-    def show(cls, document: Document) -> Document:
-        """What a client sees of a document."""
-        return {name: document.get(name) for name in cls.shown}
+    def changed(cls, document: Document, fields: Document) -> Document:
+        """The next version of a document."""
+        return {
+            **document,
+            **fields,
+            "updated_at": datetime.now(UTC),
+            "version": document["version"] + 1,
+        }
 
     @classmethod
     def stored(cls, body: Mapping[str, Any], partial: bool = False) -> Document:
-        """A valid body as the store holds it: typed, and with its defaults unless it
-        is ``partial``."""
+        """A valid body as the store holds it: typed, and with its defaults; if it is
+        ``partial``, with the fields that it names, ``null`` as their defaults."""
         fields = {**cls.defaults, **body}
         if partial:
             fields = {
@@ -202,29 +184,72 @@ class Model:
                 fields[name] = parse(fields[name])
         return fields
 
+    @classmethod
+    def writable_view(cls, document: Document) -> JSON:
+        """What a client may both read and write of a document, as JSON."""
+        view: JSON = plain({name: document[name] for name in cls.writable})
+        return view
+
+    @classmethod
+    def completed(cls, record: Record, view: Any) -> Any:
+        """The whole body that a changed view stands for: ``null`` leaves a field out,
+        unless the field takes it, and what the view hides stays as it is."""
+        if not isinstance(view, dict):
+            return view
+        properties = cls.write_schema["properties"]
+        hidden = {name: record[name] for name in properties if name not in cls.writable}
+        return {
+            name: value
+            for name, value in {**plain(hidden), **view}.items()
+            if value is not None or "null" in properties.get(name, {}).get("type", ())
+        }
+
+    @classmethod
+    def answers(cls) -> AnswerStore:
+        """Where the answers to requests with an Idempotency-Key are kept."""
+        raise NotImplementedError
+
     # The primitives of a store.
 
     @classmethod
-    def read(cls, id: str) -> Document | None:
-        """The document with an id, or ``None``."""
+    def read_many(cls, ids: Sequence[str]) -> Documents:
+        """The documents with these ids, those that exist, in any order."""
         raise NotImplementedError
 
     @classmethod
-    def read_page(cls, limit: int, after: str | None) -> Documents:
-        """At most ``limit`` documents, newest first, older than the id ``after``."""
+    def find(cls, query: ListQuery, limit: int) -> Documents:
+        """At most ``limit`` documents that match, in the order of the query, behind
+        the place that it starts from."""
         raise NotImplementedError
 
     @classmethod
-    def add(cls, document: Document) -> None:
-        """Store a new document."""
+    def count(cls, query: ListQuery) -> int:
+        """How many documents match the filters and words of a query."""
         raise NotImplementedError
 
     @classmethod
-    def write(cls, document: Document, expected: int) -> bool:
-        """Overwrite a document if its version is still ``expected``; whether it was."""
+    def add(cls, documents: Documents) -> None:
+        """Store new documents, all or none.
+
+        :raises Problem: 409 or 422, its ``index`` that of the document, when a
+            constraint is against one.
+        """
         raise NotImplementedError
 
     @classmethod
-    def remove(cls, id: str, expected: int | None = None) -> bool:
-        """Delete a document, if its version is ``expected``; whether it was there."""
+    def write(cls, changes: Iterable[Change]) -> None:
+        """Overwrite documents whose versions are still as expected, all or none.
+
+        :raises StaleRead: when one is not.
+        :raises Problem: as :meth:`add`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def remove(cls, changes: Iterable[Change]) -> None:
+        """Delete documents whose versions are still as expected, all or none.
+
+        :raises StaleRead: when one is not.
+        :raises Problem: 409 when others refer to one.
+        """
         raise NotImplementedError

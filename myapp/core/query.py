@@ -1,78 +1,288 @@
-"""The list query: what a client may ask of a collection, and where a page ends."""
+"""The list query: what a client may ask of a collection, parsed and checked.
+
+Everything that a model does not declare is refused with the same 400, whether the
+field exists, is hidden, or does not exist at all.
+"""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from flask import current_app, request
-from itsdangerous import BadSignature, URLSafeSerializer
+from flask import request
+from werkzeug.datastructures import MultiDict
 
-from myapp.core.formats import UUID
+from myapp.core import filters
+from myapp.core.filters import Filter
 from myapp.core.request import invalid_parameter
+from myapp.core.schema import JSON
 
 DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
+MAX_OFFSET = 1000
+MAX_WORDS = 8
 NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+FILTER = re.compile(r"(\w+)(?:\[(\w+)\])?\Z", re.ASCII)
+
+Sort = tuple[str, bool]
+#: Newest first: ids are in the order of time.
+NEWEST: tuple[Sort, ...] = (("id", True),)
 
 
 @dataclass(frozen=True)
 class ListQuery:
-    """One page of a collection, newest first.
+    """One page of a collection.
 
+    :param filters: conditions that all hold.
+    :param words: text that each record contains, in the fields for search.
+    :param sort: fields with whether each goes down; the last one is the id, so that
+        no two records are equal.
     :param limit: records on the page.
-    :param after: the id of the last record of the page before, ``None`` at the start.
+    :param after: the values of ``sort`` in the last record of the page before.
+    :param offset: records to leave out at the start.
+    :param count: whether the total is asked for.
+    :param fields: the fields to show, ``None`` for all.
+    :param expand: the relations to embed.
     """
 
+    filters: tuple[Filter, ...] = ()
+    words: tuple[str, ...] = ()
+    sort: tuple[Sort, ...] = NEWEST
     limit: int = DEFAULT_LIMIT
-    after: str | None = None
+    after: tuple[Any, ...] | None = None
+    offset: int = 0
+    count: bool = False
+    fields: tuple[str, ...] | None = None
+    expand: tuple[str, ...] = ()
+
+    def behind(self, place: tuple[Any, ...]) -> "ListQuery":
+        """The same query for the page behind a place, see ``after``."""
+        return replace(self, after=place)
 
 
-def parse_query(resource: str) -> ListQuery:
-    """The query of this request.
+@dataclass(frozen=True)
+class Queryable:
+    """What may be asked of a model, compiled from its declarations.
 
-    :param resource: what the cursor is bound to.
-    :raises Problem: 400 for an unknown, repeated or invalid parameter.
+    :param properties: of the read schema; ``filterable`` and so on name some.
+    :param relations: what can be embedded.
     """
-    known = ("limit", "cursor")
-    for name, values in request.args.lists():
-        if name not in known:
-            raise invalid_parameter(name, f"is unknown; known are {', '.join(known)}")
+
+    properties: Mapping[str, JSON]
+    filterable: tuple[str, ...] = ()
+    sortable: tuple[str, ...] = ()
+    searchable: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+    operators: dict[str, tuple[str, ...]] = field(init=False)
+    parsers: dict[str, Callable[[str], Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = self.properties
+        operators = {name: filters.operators(known[name]) for name in self.filterable}
+        names = {*self.filterable, *self.sortable, "id"}
+        parsers = {name: filters.parser(known[name]) for name in names}
+        object.__setattr__(self, "operators", operators)
+        object.__setattr__(self, "parsers", parsers)
+
+    def parameters(self) -> dict[str, JSON]:
+        """The schema of each parameter of the query, for documentation."""
+        texts: dict[str, JSON] = {}
+        for name in self.filterable:
+            for operator in self.operators[name]:
+                key = name if operator == "eq" else f"{name}[{operator}]"
+                texts[key] = filter_schema(self.properties[name], operator)
+        if self.searchable:
+            about = f"Words that are contained in {' or '.join(self.searchable)}."
+            texts["q"] = {"type": "string", "description": about}
+        about = "Fields to sort by, each with - for descending: "
+        names = ", ".join(("id", *self.sortable))
+        texts["sort"] = {"type": "string", "description": f"{about}{names}."}
+        texts.update(PAGE_PARAMETERS)
+        texts.update(self.view_parameters())
+        return texts
+
+    def view_parameters(self) -> dict[str, JSON]:
+        """The schema of the parameters that shape a record."""
+        about = "Fields to show, comma-separated; all when it is left out."
+        texts: dict[str, JSON] = {"fields": {"type": "string", "description": about}}
+        if self.relations:
+            about = f"Relations to embed: {', '.join(self.relations)}."
+            texts["expand"] = {"type": "string", "description": about}
+        return texts
+
+
+PAGE_PARAMETERS: dict[str, JSON] = {
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_LIMIT,
+        "default": DEFAULT_LIMIT,
+        "description": "Records on a page.",
+    },
+    "cursor": {
+        "type": "string",
+        "description": "The `next` of the page before, for the page behind it.",
+    },
+    "offset": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_OFFSET,
+        "description": "Records to skip, for small lists; not with a cursor.",
+    },
+    "count": {
+        "type": "string",
+        "enum": ["exact"],
+        "description": "Ask for the total.",
+    },
+}
+
+
+def filter_schema(field: JSON, operator: str) -> JSON:
+    """The schema of one filter parameter, for documentation."""
+    if operator == "in":
+        return {"type": "string", "description": "Values, comma-separated."}
+    schema: JSON = {"type": filters.scalar_type(field)}
+    if "format" in field:
+        schema["format"] = field["format"]
+    if "enum" in field:
+        schema["enum"] = [value for value in field["enum"] if value is not None]
+    return schema
+
+
+def parse_query(model: Queryable) -> ListQuery:
+    """The list query of this request, its cursor apart.
+
+    :raises Problem: 400 for a parameter, field, operator or value that is unknown.
+    """
+    if not request.query_string:
+        return ListQuery()
+    arguments = single_arguments()
+    conditions = []
+    rest: dict[str, str] = {}
+    for name, text in arguments.items():
+        match = FILTER.match(name)
+        if match and match[1] in model.operators:
+            conditions.append(parse_filter(model, name, match[1], match[2], text))
+        else:
+            rest[name] = text
+    query = ListQuery(
+        filters=tuple(conditions),
+        words=parse_words(model, rest.pop("q", None)),
+        sort=parse_sort(model, rest.pop("sort", None)),
+        limit=parse_number("limit", rest.pop("limit", DEFAULT_LIMIT), 1, MAX_LIMIT),
+        offset=parse_number("offset", rest.pop("offset", 0), 0, MAX_OFFSET),
+        count=parse_count(rest.pop("count", None)),
+    )
+    if "offset" in arguments and "cursor" in arguments:
+        raise invalid_parameter("offset", "does not go together with cursor")
+    rest.pop("cursor", None)
+    return add_view(model, query, rest)
+
+
+def parse_view(model: Queryable) -> ListQuery:
+    """The parameters of a single record: which fields, and what to embed.
+
+    :raises Problem: 400 for an unknown parameter, field or relation.
+    """
+    if not request.query_string:
+        return ListQuery()
+    return add_view(model, ListQuery(), single_arguments())
+
+
+def single_arguments() -> dict[str, str]:
+    """The parameters of the query, each of which may come once.
+
+    :raises Problem: 400 when one comes twice.
+    """
+    arguments: MultiDict[str, str] = request.args
+    for name, values in arguments.lists():
         if len(values) > 1:
             raise invalid_parameter(name, "is given more than once")
-    cursor = request.args.get("cursor")
-    return ListQuery(
-        limit=parse_limit(request.args.get("limit")),
-        after=None if cursor is None else read_cursor(resource, cursor),
-    )
+    return arguments.to_dict()
 
 
-def parse_limit(text: str | None) -> int:
-    """How many records a page holds, 1 to 100."""
+def add_view(model: Queryable, query: ListQuery, rest: dict[str, str]) -> ListQuery:
+    """Add ``fields`` and ``expand``, and refuse whatever is left."""
+    shown = parse_names(rest.pop("fields", None), "fields", model.properties)
+    embedded = parse_names(rest.pop("expand", None), "expand", model.relations)
+    for name in rest:
+        raise invalid_parameter(name, f"is unknown; known are {known_names(model)}")
+    return replace(query, fields=shown, expand=embedded or ())
+
+
+def known_names(model: Queryable) -> str:
+    """The parameters that a list takes, for the error about another one."""
+    return ", ".join(model.parameters())
+
+
+def parse_filter(
+    model: Queryable, name: str, field: str, operator: str | None, text: str
+) -> Filter:
+    """One filter with its typed values."""
+    allowed = model.operators[field]
+    operator = operator or "eq"
+    if operator not in allowed or name == f"{field}[eq]":
+        raise invalid_parameter(name, f"is unknown; known are {known_names(model)}")
+    texts = text.split(",") if operator == "in" else [text]
+    if len(texts) > filters.MAX_VALUES:
+        raise invalid_parameter(name, f"takes at most {filters.MAX_VALUES} values")
+    try:
+        values = tuple(model.parsers[field](part) for part in texts)
+    except ValueError as error:
+        raise invalid_parameter(name, str(error)) from error
+    return Filter(field, operator, values)
+
+
+def parse_words(model: Queryable, text: str | None) -> tuple[str, ...]:
+    """The words of a search, in lower case."""
     if text is None:
-        return DEFAULT_LIMIT
-    if not NUMBER.match(text) or not 1 <= int(text) <= MAX_LIMIT:
-        raise invalid_parameter("limit", f"must be a number from 1 to {MAX_LIMIT}")
+        return ()
+    if not model.searchable:
+        raise invalid_parameter("q", f"is unknown; known are {known_names(model)}")
+    words = text.lower().split()
+    if not 1 <= len(words) <= MAX_WORDS:
+        raise invalid_parameter("q", f"must have 1 to {MAX_WORDS} words")
+    return tuple(words)
+
+
+def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
+    """The fields to sort by; the id comes last and follows the first one's way."""
+    if text is None:
+        return NEWEST
+    allowed = ("id", *model.sortable)
+    sort: dict[str, bool] = {}
+    for part in text.split(","):
+        name = part.removeprefix("-")
+        if name not in allowed:
+            raise invalid_parameter("sort", f"takes {', '.join(allowed)}")
+        if name in sort:
+            raise invalid_parameter("sort", f"names {name} more than once")
+        sort[name] = part.startswith("-")
+        if name == "id":
+            break
+    sort.setdefault("id", next(iter(sort.values())))
+    return tuple(sort.items())
+
+
+def parse_names(text: str | None, name: str, allowed: Any) -> tuple[str, ...] | None:
+    """Names from a list, comma-separated."""
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(text.split(",")))
+    if not set(names) <= set(allowed):
+        raise invalid_parameter(name, f"takes {', '.join(allowed) or 'nothing'}")
+    return names
+
+
+def parse_number(name: str, text: str | int, least: int, most: int) -> int:
+    """A number in plain digits between two bounds."""
+    if not NUMBER.match(str(text)) or not least <= int(text) <= most:
+        raise invalid_parameter(name, f"must be a number from {least} to {most}")
     return int(text)
 
 
-def serializer(resource: str) -> URLSafeSerializer:
-    """What signs the cursors of one resource."""
-    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt=f"cursor{resource}")
-
-
-def make_cursor(resource: str, after: str) -> str:
-    """The signed cursor of the page that follows a record."""
-    return str(serializer(resource).dumps(after))
-
-
-def read_cursor(resource: str, cursor: str) -> str:
-    """The record that a cursor stands for.
-
-    :raises Problem: 400 when this server did not make it for this resource.
-    """
-    try:
-        after = serializer(resource).loads(cursor)
-    except BadSignature as error:
-        raise invalid_parameter("cursor", "was not made here, for this list") from error
-    if not isinstance(after, str) or not UUID.match(after):
-        raise invalid_parameter("cursor", "was not made here, for this list")
-    return after
+def parse_count(text: str | None) -> bool:
+    """Whether the total is asked for."""
+    if text not in (None, "exact"):
+        raise invalid_parameter("count", "must be exact, or left out")
+    return text == "exact"

@@ -1,88 +1,40 @@
-"""The model contract over Redis.
+"""The model contract over Redis; see ``redis_unit.py`` for what lies where.
 
-A record is one JSON value under ``{name}:<id>``; ``{name}:ids`` is the list, a
-sorted set in the order of the ids, which is the order of time; ``{name}:expires``
-holds when each record ends. The braces keep all of it in one slot of a cluster.
-Each change is one Lua script: checked, atomic, and it takes expired records along.
+Writes are collected, and made by one script when the request commits: checked,
+atomic, and nothing at all when one of them fails.
 """
 
-from typing import Any, ClassVar, cast
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, ClassVar
 
 import orjson
 
-from myapp.core.db import LuaScript, redis_store
-from myapp.core.output import dumps
-from myapp.core.model import Document, Documents, Model
-from myapp.core.transaction import refuse_inside_transaction
-
-# KEYS: ids, expires. ARGV[1]: the prefix of the records, with its colon.
-PRELUDE = """
-local ids, expires, prefix = KEYS[1], KEYS[2], ARGV[1]
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local function store(id, body, ttl)
-  redis.call('SET', prefix .. id, body)
-  redis.call('ZADD', ids, 0, id)
-  if ttl > 0 then
-    redis.call('PEXPIREAT', prefix .. id, now + ttl)
-    redis.call('ZADD', expires, now + ttl, id)
-  end
-end
-local function forget(id)
-  redis.call('DEL', prefix .. id)
-  redis.call('ZREM', ids, id)
-  redis.call('ZREM', expires, id)
-end
-local function forget_expired()
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', expires, '-inf', now)) do
-    forget(id)
-  end
-end
-local function is_at(id, expected)
-  local body = redis.call('GET', prefix .. id)
-  return body and (expected == '' or cjson.decode(body).version == tonumber(expected))
-end
-"""
-
-# ARGV: prefix, id, body, milliseconds to live (0 for ever).
-ADD = LuaScript(PRELUDE + """
-forget_expired()
-if redis.call('EXISTS', prefix .. ARGV[2]) == 1 then return 0 end
-store(ARGV[2], ARGV[3], tonumber(ARGV[4]))
-return 1
-""")
-
-# ARGV: prefix, id, body, milliseconds to live, expected version.
-WRITE = LuaScript(PRELUDE + """
-if not is_at(ARGV[2], ARGV[5]) then return 0 end
-store(ARGV[2], ARGV[3], tonumber(ARGV[4]))
-return 1
-""")
-
-# ARGV: prefix, id, expected version or nothing.
-REMOVE = LuaScript(PRELUDE + """
-if not is_at(ARGV[2], ARGV[3]) then return 0 end
-forget(ARGV[2])
-return 1
-""")
-
-# ARGV: prefix, limit, where to start in the order of ids.
-PAGE = LuaScript(PRELUDE + """
-forget_expired()
-local page = redis.call('ZREVRANGEBYLEX', ids, ARGV[3], '-', 'LIMIT', 0, ARGV[2])
-local bodies = {}
-for number, id in ipairs(page) do
-  bodies[number] = redis.call('GET', prefix .. id)
-end
-return bodies
-""")
+from myapp.core.db import redis_store
+from myapp.core.filters import typed
+from myapp.core.idempotency import AnswerStore
+from myapp.core.model import Model
+from myapp.core.record import Change, Document, Documents
+from myapp.core.query import NEWEST, ListQuery
+from myapp.core.redis_idempotency import RedisAnswers
+from myapp.core.redis_query import WALK, matching, member
+from myapp.core.redis_unit import RedisUnit
+from myapp.core.transaction import known_unit, unit_of
 
 
 class RedisModel(Model):
-    """A model in Redis. A subclass sets ``name`` and both schemas."""
+    """A model in Redis. A subclass sets ``name`` and its schemas."""
 
     #: What its keys start with.
     name: ClassVar[str]
+    #: The fields that have an index.
+    _indexed: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def compile_schemas(cls) -> None:
+        """Note which fields have an index."""
+        super().compile_schemas()
+        cls._indexed = tuple(dict.fromkeys((*cls.filterable, *cls.sortable)))
 
     @classmethod
     def seconds_to_live(cls) -> float | None:
@@ -90,42 +42,91 @@ class RedisModel(Model):
         return None
 
     @classmethod
-    def run(cls, script: LuaScript, *args: Any) -> Any:
-        """Run a script on the keys of this model."""
-        keys = [f"{{{cls.name}}}:ids", f"{{{cls.name}}}:expires"]
-        return script(keys, [f"{{{cls.name}}}:", *args])
+    def prefix(cls) -> str:
+        """What its keys start with, as one slot of a cluster."""
+        return f"{{{cls.name}}}:"
 
     @classmethod
-    def _time_to_live(cls) -> int:
-        return int((cls.seconds_to_live() or 0) * 1000)
+    def answers(cls) -> AnswerStore:
+        """In the same slot of Redis."""
+        return RedisAnswers(cls)
 
     @classmethod
-    def read(cls, id: str) -> Document | None:
-        """One value as a document."""
-        body = redis_store.get(f"{{{cls.name}}}:{id}")
-        return None if body is None else cast(Document, orjson.loads(body))
+    def unit(cls) -> RedisUnit:
+        """The writes of this request to this model."""
+        return unit_of(cls.name, lambda: RedisUnit(cls.prefix()))
 
     @classmethod
-    def read_page(cls, limit: int, after: str | None) -> Documents:
-        """Values by keyset, in one script."""
-        start = "+" if after is None else f"({after}"
-        return [orjson.loads(body) for body in cls.run(PAGE, limit, start) if body]
+    def _values(cls, document: Document) -> Document:
+        """A document with the values that are compared as what they are."""
+        properties = cls.queryable.properties
+        names = cls._indexed
+        values = {name: typed(document[name], properties[name]) for name in names}
+        return {**values, "id": document["id"]}
 
     @classmethod
-    def add(cls, document: Document) -> None:
-        """Store a new value; a second run with the same id changes nothing."""
-        refuse_inside_transaction()
-        cls.run(ADD, document["id"], dumps(document), cls._time_to_live())
+    def read_many(cls, ids: Sequence[str]) -> Documents:
+        """Values by their ids, or what this request has made of them."""
+        unit = known_unit(cls.name)
+        pending: dict[str, Document | None] = unit.documents if unit else {}
+        stored = [id for id in ids if id not in pending]
+        found = [pending[id] for id in ids if id in pending]
+        if stored:
+            bodies = redis_store.mget([f"{cls.prefix()}{id}" for id in stored])
+            found += [orjson.loads(body) for body in bodies if body is not None]
+        return [document for document in found if document is not None]
 
     @classmethod
-    def write(cls, document: Document, expected: int) -> bool:
-        """Store over a value whose version is ``expected``, and renew its life."""
-        refuse_inside_transaction()
-        body, life = dumps(document), cls._time_to_live()
-        return bool(cls.run(WRITE, document["id"], body, life, expected))
+    def find(cls, query: ListQuery, limit: int) -> Documents:
+        """Walk one index; in the plain order of ids that is one script."""
+        if not query.filters and not query.words and query.sort == NEWEST:
+            return cls._newest(query, limit)
+        found = matching(cls.prefix(), query, cls.searchable, cls._values)
+        return list(islice(found, query.offset, query.offset + limit))
 
     @classmethod
-    def remove(cls, id: str, expected: int | None = None) -> bool:
-        """Remove a value."""
-        refuse_inside_transaction()
-        return bool(cls.run(REMOVE, id, "" if expected is None else expected))
+    def _newest(cls, query: ListQuery, limit: int) -> Documents:
+        high = b"+" if query.after is None else f"({query.after[0]}".encode()
+        found = WALK([cls.prefix()], ["ids", b"-", high, query.offset + limit, 1])
+        bodies = found[1::2][query.offset :]
+        return [orjson.loads(body) for body in bodies if body is not None]
+
+    @classmethod
+    def count(cls, query: ListQuery) -> int:
+        """How many match: the size of the list, or a walk when there are conditions."""
+        if not query.filters and not query.words:
+            # A walk of nothing, for the records that have expired.
+            WALK([cls.prefix()], ["ids", b"-", b"+", 0, 1])
+            return int(redis_store.zcard(f"{cls.prefix()}ids"))
+        plain = ListQuery(filters=query.filters, words=query.words)
+        found = matching(cls.prefix(), plain, cls.searchable, cls._values)
+        return sum(1 for _ in found)
+
+    @classmethod
+    def add(cls, documents: Documents) -> None:
+        """Collect new values."""
+        for document in documents:
+            cls._put(document, None)
+
+    @classmethod
+    def write(cls, changes: Iterable[Change]) -> None:
+        """Collect changed values; each renews its time to live."""
+        for document, expected in changes:
+            cls._put(document, expected)
+
+    @classmethod
+    def remove(cls, changes: Iterable[Change]) -> None:
+        """Collect removals."""
+        for document, expected in changes:
+            cls.unit().remove(document["id"], expected)
+
+    @classmethod
+    def _put(cls, document: Document, expected: int | None) -> None:
+        life = int((cls.seconds_to_live() or 0) * 1000)
+        members = cls._members(document) if cls._indexed else {}
+        cls.unit().put(document, expected, life, members)
+
+    @classmethod
+    def _members(cls, document: Document) -> dict[str, Any]:
+        values = cls._values(document)
+        return {name: member(values[name], document["id"]) for name in cls._indexed}

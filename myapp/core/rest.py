@@ -3,46 +3,39 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Response, request
+from flask import Response, current_app, request
 
+from myapp.core import patch
 from myapp.core.api import Resource, describe
+from myapp.core.batch import batch_answer_schema, batch_schema, run_batch
+from myapp.core.conditions import check_write, etag, is_unchanged
+from myapp.core.cursor import make_cursor, read_cursor
+from myapp.core.derive import derive_patch_schema
+from myapp.core.model import Model
+from myapp.core.record import Page, Record
 from myapp.core.output import respond
-from myapp.core.model import Model, Page, Record
-from myapp.core.query import (
-    DEFAULT_LIMIT,
-    MAX_LIMIT,
-    ListQuery,
-    make_cursor,
-    parse_query,
-)
-from myapp.core.request import check_id, read_json
+from myapp.core.query import ListQuery, parse_query, parse_view
+from myapp.core.request import JSON_TYPE, check_id, read_json
 from myapp.core.schema import JSON
 
-LIST_PARAMETERS: dict[str, JSON] = {
-    "limit": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MAX_LIMIT,
-        "default": DEFAULT_LIMIT,
-        "description": "Records on a page.",
-    },
-    "cursor": {
-        "type": "string",
-        "description": "The `next` of the page before, for the page behind it.",
-    },
-}
+CREATE_ERRORS = (400, 409, 413, 415, 422)
+WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
+DELETE_ERRORS = (400, 404, 409, 412, 428)
 
 
 def routes_from_model(namespace: Any, model: type[Model], access: str = "") -> None:
-    """Make the routes of a model in a namespace: POST and GET on ``/``, GET, PUT and
-    DELETE on ``/<id>``, and with them HEAD and OPTIONS.
+    """Make the routes of a model in a namespace: POST and GET on ``/``, POST on
+    ``/batch``, GET, PUT, PATCH and DELETE on ``/<id>``, and with them HEAD and OPTIONS.
 
     :param namespace: of an :class:`~myapp.core.api.Api`; its name is the plural.
     :param access: who may call them, when the row of the feature does not say it.
     """
-    for base, url in ((collection(model), "/"), (item(model), "/<id>")):
+    made = (collection(model), "/"), (batch(model), "/batch"), (item(model), "/<id>")
+    for base, url in made:
         name = f"{model.__name__}{base.__name__}"
-        members: dict[str, Any] = {"access": access} if access else {}
+        members: dict[str, Any] = {"answers": model.answers(), "__doc__": base.__doc__}
+        if access:
+            members["access"] = access
         for method in base.methods or ():
             function = getattr(base, method.lower())
             text = function.__doc__.format(one=model.__name__.lower())
@@ -54,17 +47,24 @@ def routes_from_model(namespace: Any, model: type[Model], access: str = "") -> N
 def collection(model: type[Model]) -> type[Resource]:
     """The resource that holds all records of a model."""
     read, write = model.read_schema, model.write_schema
+    parameters = model.queryable.parameters()
 
     class Collection(Resource):
         """All records of a model."""
 
-        @describe({200: list_schema(read)}, query=LIST_PARAMETERS)
+        options_headers = {"Accept-Post": JSON_TYPE}
+
+        @describe({200: list_schema(read)}, query=parameters)
         def get(self) -> Response:
             """List every {one}, newest first, a page at a time."""
-            query = parse_query(request.path)
+            query = parse_query(model.queryable)
+            if "cursor" in request.args:
+                query = query.behind(
+                    read_cursor(query, request.args["cursor"], model.queryable.parsers)
+                )
             return respond_page(model.list(query), query)
 
-        @describe({201: read}, body=write, errors=(400, 409, 413, 415, 422))
+        @describe({201: read}, body=write, errors=CREATE_ERRORS)
         def post(self) -> Response:
             """Create a {one}."""
             record = model.create(read_json())
@@ -74,63 +74,120 @@ def collection(model: type[Model]) -> type[Resource]:
     return Collection
 
 
+def batch(model: type[Model]) -> type[Resource]:
+    """The resource that takes many changes at once."""
+
+    class Batch(Resource):
+        """Many changes of a model."""
+
+        options_headers = {"Accept-Post": JSON_TYPE}
+
+        @describe(
+            {200: batch_answer_schema(model)},
+            body=batch_schema(model),
+            errors=(*CREATE_ERRORS, 412, 428),
+        )
+        def post(self) -> Response:
+            """Create, update and delete many of {one}, all or nothing."""
+            return respond(run_batch(model, read_json()))
+
+    return Batch
+
+
 def item(model: type[Model]) -> type[Resource]:
     """The resource that is one record of a model."""
     read, write = model.read_schema, model.write_schema
+    view_parameters = model.queryable.view_parameters()
 
     class Item(Resource):
         """One record of a model."""
 
-        @describe({200: read}, errors=(400, 404))
+        options_headers = {"Accept-Patch": ", ".join(patch.TYPES)}
+
+        @describe({200: read, 304: None}, query=view_parameters, errors=(400, 404))
         def get(self, id: str) -> Response:
             """Read a {one}."""
-            return respond_record(model.get_or_404(check_id(id)))
+            view = parse_view(model.queryable)
+            record = model.get_or_404(check_id(id))
+            # What is embedded has versions of its own, which this ETag does not tell.
+            if not view.expand and is_unchanged(record):
+                return respond(None, 304, [("ETag", etag(record))])
+            return respond_record(record, view=view)
 
-        @describe({200: read}, body=write, errors=(400, 404, 409, 413, 415, 422))
+        @describe({200: read}, body=write, errors=WRITE_ERRORS)
         def put(self, id: str) -> Response:
             """Replace a {one}; an optional field left out is reset."""
             id, body = check_id(id), read_json()
-            return respond_record(model.get_or_404(id).replace(body))
+            record = model.get_or_404(id)
+            check_write(record)
+            return respond_record(record.replace(body))
 
-        @describe({204: None}, errors=(400, 404, 409))
+        @describe({200: read}, body=derive_patch_schema(write), errors=WRITE_ERRORS)
+        def patch(self, id: str) -> Response:
+            """Change a {one}: a JSON Merge Patch, or a JSON Patch by its media type."""
+            return respond_record(patch_record(model, check_id(id)))
+
+        @describe({204: None}, errors=DELETE_ERRORS)
         def delete(self, id: str) -> Response:
             """Delete a {one}."""
-            model.get_or_404(check_id(id)).delete()
+            record = model.get_or_404(check_id(id))
+            check_write(record)
+            record.delete()
             return respond(None, 204)
 
     return Item
 
 
+def patch_record(model: type[Model], id: str) -> Record:
+    """Apply the patch in the body of this request to a record."""
+    body = read_json(patch.TYPES, "Accept-Patch")
+    change = patch.kind_of(request.mimetype)
+    change.check(body, model)
+    record = model.get_or_404(id)
+    check_write(record)
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    view = change.apply(model.writable_view(record.document), body, limit)
+    return record.replace(model.completed(record, view))
+
+
 def list_schema(read_schema: JSON) -> JSON:
-    """The schema of one page of records."""
+    """The schema of one page of records; with ``fields`` they may lack some."""
+    some = {
+        key: read_schema[key] for key in read_schema if key not in ("$id", "required")
+    }
     return {
         "$id": read_schema["$id"].replace(".json", ".list.json"),
         "type": "object",
         "properties": {
-            "items": {"type": "array", "items": {"$ref": read_schema["$id"]}},
+            "items": {"type": "array", "items": some},
             "next": {"type": ["string", "null"]},
+            "total": {"type": "integer", "minimum": 0},
         },
         "required": ["items", "next"],
         "additionalProperties": False,
     }
 
 
-def etag(record: Record) -> str:
-    """The strong validator of a record, RFC 9110 section 8.8.3."""
-    return f'"{record.version}"'
-
-
-def respond_record(record: Record, status: int = 200, headers: Any = ()) -> Response:
+def respond_record(
+    record: Record, status: int = 200, headers: Any = (), view: ListQuery = ListQuery()
+) -> Response:
     """A record with its ETag."""
-    return respond(record.as_json(), status, [("ETag", etag(record)), *headers])
+    (shown,) = record.model.show_many([record.document], view)
+    return respond(shown, status, [("ETag", etag(record)), *headers])
 
 
 def respond_page(page: Page, query: ListQuery) -> Response:
     """A page, with the cursor and the link of the next one (RFC 8288)."""
-    if not page.more:
-        return respond({"items": page.items, "next": None})
-    cursor = make_cursor(request.path, page.items[-1]["id"])
-    where = f"{request.script_root}{request.path}"
-    link = f"<{where}?{urlencode({'limit': query.limit, 'cursor': cursor})}>"
-    headers = [("Link", f'{link}; rel="next"')]
-    return respond({"items": page.items, "next": cursor}, headers=headers)
+    body: dict[str, Any] = {"items": page.items, "next": None}
+    headers = []
+    if page.last is not None:
+        body["next"] = make_cursor(query, page.last)
+        asked = request.args.to_dict() if request.query_string else {}
+        asked.pop("offset", None)
+        link = urlencode({**asked, "cursor": body["next"]})
+        where = f"{request.script_root}{request.path}"
+        headers.append(("Link", f'<{where}?{link}>; rel="next"'))
+    if page.total is not None:
+        body["total"] = page.total
+        headers.append(("X-Total-Count", str(page.total)))
+    return respond(body, headers=headers)

@@ -1,4 +1,4 @@
-"""JSON Schemas: derived, compiled once, all errors at once.
+"""JSON Schemas: compiled once, all errors at once.
 
 Draft 2020-12 unless ``$schema`` names draft-07. Formats are checked, patterns
 mean what ECMA-262 says, and the details of an error never repeat the input.
@@ -6,7 +6,6 @@ mean what ECMA-262 says, and the details of an error never repeat the input.
 
 import re
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -104,9 +103,7 @@ def check_additional(
         if known or any(pattern.search(name) for pattern in patterns):
             continue
         if allowed is False:
-            owned = name in SERVER_FIELDS
-            detail = "is set by the server" if owned else "is not a known field"
-            yield ValidationError(detail, path=[name])
+            yield ValidationError(unknown_member(name)["detail"], path=[name])
         else:
             yield from validator.descend(value, allowed, path=name)
 
@@ -171,8 +168,21 @@ def explain(error: ValidationError, prefix: str = "") -> dict[str, str]:
     else:
         template = DETAILS.get(keyword, "does not match the schema")
         detail = template.format(readable(error.validator_value))
-    where = prefix + pointer(*error.absolute_path)
+    return problem_at(prefix + pointer(*error.absolute_path), detail, keyword)
+
+
+def problem_at(where: str, detail: str, keyword: str) -> dict[str, str]:
+    """An item of ``errors`` in the problem body.
+
+    :param where: a JSON Pointer.
+    """
     return {"pointer": where, "detail": detail, "keyword": keyword}
+
+
+def unknown_member(name: str) -> dict[str, str]:
+    """The error of a member that a body may not have; a hidden field is as unknown."""
+    detail = "is set by the server" if name in SERVER_FIELDS else "is not a known field"
+    return problem_at(pointer(name), detail, "additionalProperties")
 
 
 def readable(value: Any) -> str:
@@ -187,55 +197,6 @@ def pointer(*path: Any) -> str:
     return "".join(
         "/" + str(part).replace("~", "~0").replace("/", "~1") for part in path
     )
-
-
-def derive_read_schema(write_schema: JSON) -> JSON:
-    """The schema of what a record shows: the fields that the server owns, then what
-    can be written, each always present, ``null`` where an optional one is unset.
-
-    ``writeOnly`` properties are left out.
-    """
-    required = write_schema.get("required", [])
-    properties = deepcopy(SERVER_FIELDS)
-    for name, field in write_schema["properties"].items():
-        if not field.get("writeOnly"):
-            optional = name not in required and field.get("default") is None
-            properties[name] = nullable(field) if optional else deepcopy(field)
-    return {
-        "$id": write_schema["$id"].replace(".write.json", ".json"),
-        "title": write_schema.get("title", ""),
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def derive_patch_schema(write_schema: JSON) -> JSON:
-    """The schema of some members of a body: nothing is required, ``null`` resets an
-    optional field, and every other constraint holds."""
-    required = write_schema.get("required", [])
-    schema = deepcopy(write_schema)
-    schema.pop("required", None)
-    schema["$id"] = write_schema["$id"].replace(".write.json", ".patch.json")
-    schema["properties"] = {
-        name: deepcopy(field) if name in required else nullable(field)
-        for name, field in write_schema["properties"].items()
-    }
-    return schema
-
-
-def nullable(field: JSON) -> JSON:
-    """A copy of a property's schema that also takes ``null``."""
-    field = deepcopy(field)
-    if "type" not in field:
-        return {"anyOf": [field, {"type": "null"}]}
-    types = field["type"] if isinstance(field["type"], list) else [field["type"]]
-    if "null" not in types:
-        field["type"] = [*types, "null"]
-    if "enum" in field and None not in field["enum"]:
-        field["enum"] = [*field["enum"], None]
-    return field
 
 
 class Schemas:

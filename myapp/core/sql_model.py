@@ -1,28 +1,43 @@
 """The model contract over SQL: SQLite, PostgreSQL, MySQL and MariaDB.
 
 Columns are declared as SQLAlchemy does it, and read and written as rows: no entity
-is built for a request. It flushes, in a transaction that the edge commits.
+is built for a request. Nothing here commits.
 """
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import Select, Table, bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Index, Select, Table, bindparam, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
+from myapp.core.columns import Id, UtcDateTime
 from myapp.core.constraints import explain_delete, explain_write
 from myapp.core.db import rows, sql
-from myapp.core.model import Document, Documents, Model
-from myapp.core.columns import Id, UtcDateTime
+from myapp.core.errors import Problem
+from myapp.core.idempotency import AnswerStore
+from myapp.core.model import Model
+from myapp.core.record import Change, Document, Documents
+from myapp.core.query import ListQuery
+from myapp.core.sql_idempotency import SqlAnswers
+from myapp.core.sql_query import (
+    count_statement,
+    page_statement,
+    parameters_of,
+    shape_of,
+)
+from myapp.core.transaction import StaleRead
 
 
 class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at run time
     """A model in a table.
 
-    A subclass sets ``__tablename__``, both schemas, and one typed column for each
-    property of the write schema; a test holds columns against schema.
+    A subclass sets ``__tablename__``, its schemas, and one typed column for each
+    property of the write schema; a test holds columns against schema. What it
+    declares as filterable or sortable gets an index ``(field, id)``.
     """
 
     __abstract__ = True
@@ -35,8 +50,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     # Statements are built once, with bound parameters.
     _read: ClassVar[Select[Any]]
-    _first_page: ClassVar[Select[Any]]
-    _next_page: ClassVar[Select[Any]]
+    _read_many: ClassVar[Select[Any]]
     _insert: ClassVar[Insert]
     _update: ClassVar[Update]
     _delete: ClassVar[Delete]
@@ -44,20 +58,20 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def compile_schemas(cls) -> None:
-        """Build the statements beside what the schemas give."""
+        """Build the indexes and statements beside what the schemas give."""
         super().compile_schemas()
         table = cls.table()
-        id, version = table.c.id, table.c.version
-        same_id = id == bindparam("_id", type_=Id())
-        same_version = version == bindparam("_version")
-        newest = select(table).order_by(id.desc()).limit(bindparam("_limit"))
-        cls._columns = tuple(table.c.keys())
-        cls._read = select(table).where(same_id)
-        cls._first_page = newest
-        cls._next_page = newest.where(id < bindparam("_after", type_=Id()))
+        for name in dict.fromkeys((*cls.filterable, *cls.sortable)):
+            Index(None, table.c[name], table.c.id)
+        same = table.c.id == bindparam("_id", type_=Id())
+        same_version = table.c.version == bindparam("_version")
+        ids = bindparam("_ids", expanding=True, type_=Id())
+        cls._columns = tuple(str(name) for name in table.c.keys())
+        cls._read = select(table).where(same)
+        cls._read_many = select(table).where(table.c.id.in_(ids))
         cls._insert = insert(table)
-        cls._update = update(table).where(same_id, same_version)
-        cls._delete = delete(table).where(same_id)
+        cls._update = update(table).where(same, same_version)
+        cls._delete = delete(table).where(same, same_version)
 
     @classmethod
     def table(cls) -> Table:
@@ -65,55 +79,112 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         return cast(Table, cls.__table__)
 
     @classmethod
-    def read(cls, id: str) -> Document | None:
-        """One row as a document."""
-        found = rows(cls._read, {"_id": id})
-        return dict(zip(cls._columns, found[0])) if found else None
+    def answers(cls) -> AnswerStore:
+        """In the same database."""
+        return SqlAnswers()
 
     @classmethod
-    def read_page(cls, limit: int, after: str | None) -> Documents:
-        """Rows by keyset: the cost does not depend on how deep the page is."""
-        statement = cls._first_page if after is None else cls._next_page
-        parameters = {"_limit": limit, "_after": after}
-        if after is None:
-            del parameters["_after"]
-        return [dict(zip(cls._columns, row)) for row in rows(statement, parameters)]
+    def _documents(cls, found: Iterable[Any]) -> Documents:
+        return [dict(zip(cls._columns, row)) for row in found]
 
     @classmethod
-    def add(cls, document: Document) -> None:
-        """INSERT.
+    def read_many(cls, ids: Sequence[str]) -> Documents:
+        """Rows by their ids."""
+        if len(ids) == 1:
+            return cls._documents(rows(cls._read, {"_id": ids[0]}))
+        return cls._documents(rows(cls._read_many, {"_ids": ids}))
 
-        :raises Problem: 409 or 422 when a constraint is against it.
-        """
+    @classmethod
+    def find(cls, query: ListQuery, limit: int) -> Documents:
+        """One run of rows, or two where the first field of the sort may be unset."""
+        found: Documents = []
+        first = query.sort[0][0]
+        nullable = cls.table().c[first].nullable
+        in_unset = query.after is not None and query.after[0] is None
+        runs = (False, True) if nullable else (None,)
+        for unset in runs[1:] if in_unset else runs:
+            rest = limit - len(found)
+            if rest == 0:
+                break
+            # The run of unset ones begins at its start when the page reaches into it.
+            reaches = bool(unset) and not in_unset
+            part = replace(query, after=None) if reaches else query
+            shape = shape_of(cls.table(), cls.searchable, part, unset)
+            offset = cls._offset_in(query, found) if reaches else query.offset
+            parameters = {**parameters_of(part), "limit": rest, "offset": offset}
+            found += cls._documents(rows(page_statement(shape), parameters))
+        return found
+
+    @classmethod
+    def _offset_in(cls, query: ListQuery, found: Documents) -> int:
+        """How much of the offset is left for the run of unset ones."""
+        if not query.offset or found:
+            return 0
+        return max(0, query.offset - cls._count_run(query, unset=False))
+
+    @classmethod
+    def _count_run(cls, query: ListQuery, unset: bool | None) -> int:
+        plain = replace(query, after=None)
+        shape = shape_of(cls.table(), cls.searchable, plain, None)
+        statement = count_statement(shape)
+        if unset is False:
+            first = cls.table().c[query.sort[0][0]]
+            statement = statement.where(first.is_not(None))
+        return int(rows(statement, parameters_of(plain))[0][0])
+
+    @classmethod
+    def count(cls, query: ListQuery) -> int:
+        """SELECT count(*)."""
+        return cls._count_run(query, unset=None)
+
+    @classmethod
+    def add(cls, documents: Documents) -> None:
+        """INSERT, as one statement for many."""
+        if len(documents) == 1:
+            cls._insert_one(documents[0])
+            return
+        try:
+            with sql.session.begin_nested():
+                sql.session.connection().execute(cls._insert, documents)
+        except DBAPIError:
+            # One by one, to learn which of them it was.
+            for index, document in enumerate(documents):
+                cls._insert_one(document, index)
+
+    @classmethod
+    def _insert_one(cls, document: Document, index: int = 0) -> None:
         try:
             sql.session.connection().execute(cls._insert, document)
-        except IntegrityError as error:
-            raise explain_write(error, cls.table(), document) from error
+        except DBAPIError as error:
+            raise at(index, explain_write(error, cls.table(), document)) from error
 
     @classmethod
-    def write(cls, document: Document, expected: int) -> bool:
-        """UPDATE, with the version in its WHERE.
-
-        :raises Problem: 409 or 422 when a constraint is against it.
-        """
-        parameters = {**document, "_id": document["id"], "_version": expected}
-        try:
-            result = sql.session.connection().execute(cls._update, parameters)
-        except IntegrityError as error:
-            raise explain_write(error, cls.table(), document) from error
-        return result.rowcount == 1
+    def write(cls, changes: Iterable[Change]) -> None:
+        """UPDATE, with the version in its WHERE."""
+        for index, (document, version) in enumerate(changes):
+            parameters = {**document, "_id": document["id"], "_version": version}
+            try:
+                result = sql.session.connection().execute(cls._update, parameters)
+            except DBAPIError as error:
+                raise at(index, explain_write(error, cls.table(), document)) from error
+            if result.rowcount != 1:
+                raise StaleRead
 
     @classmethod
-    def remove(cls, id: str, expected: int | None = None) -> bool:
-        """DELETE.
+    def remove(cls, changes: Iterable[Change]) -> None:
+        """DELETE, with the version in its WHERE."""
+        for index, (document, version) in enumerate(changes):
+            parameters = {"_id": document["id"], "_version": version}
+            try:
+                result = sql.session.connection().execute(cls._delete, parameters)
+            except DBAPIError as error:
+                raise at(index, explain_delete(error)) from error
+            if result.rowcount != 1:
+                raise StaleRead
 
-        :raises Problem: 409 when other rows refer to it.
-        """
-        statement = cls._delete
-        if expected is not None:
-            statement = statement.where(cls.table().c.version == expected)
-        try:
-            result = sql.session.connection().execute(statement, {"_id": id})
-        except IntegrityError as error:
-            raise explain_delete(error) from error
-        return result.rowcount == 1
+
+def at(index: int, error: Exception) -> Exception:
+    """Note in a problem which of several documents it is about."""
+    if isinstance(error, Problem):
+        error.index = index
+    return error

@@ -5,13 +5,9 @@ from typing import Any
 
 import pytest
 
+from myapp.core.derive import derive_patch_schema, derive_read_schema
 from myapp.core.formats import parse_datetime
-from myapp.core.schema import (
-    Validator,
-    derive_patch_schema,
-    derive_read_schema,
-    pointer,
-)
+from myapp.core.schema import Validator, pointer
 from myapp.core.swagger import downgrade
 
 WRITE = {

@@ -6,7 +6,8 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from myapp.core.query import make_cursor
+from myapp.core.cursor import make_cursor
+from myapp.core.query import ListQuery
 from myapp.core.schema import JSON
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
@@ -173,8 +174,8 @@ class BadInput(ResourceCase):
         cursor = client.get(f"{self.url}?limit=1").json["next"]
         payload, _, signature = cursor.partition(".")
         first = "A" if signature[0] != "A" else "B"
-        with client.application.app_context():
-            foreign = make_cursor("/elsewhere/", record["id"])
+        with client.application.test_request_context("/elsewhere/"):
+            foreign = make_cursor(ListQuery(), record)
         for forged in (f"{payload}.{first}{signature[1:]}", payload, foreign):
             client.get(f"{self.url}?cursor={forged}", expect=400)
 

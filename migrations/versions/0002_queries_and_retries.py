@@ -1,0 +1,45 @@
+"""Indexes behind filters and sorts, and the answers kept for retries."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from myapp.core import columns
+
+revision = "0002"
+down_revision = "0001"
+
+INDEXED = {
+    "catalog_directors": ("name", "born", "country"),
+    "catalog_movies": ("title", "year", "director_id", "runtime", "price"),
+}
+
+
+def upgrade() -> None:
+    """Forward."""
+    for table, fields in INDEXED.items():
+        for field in fields:
+            op.create_index(f"ix_{table}_{field}_id", table, [field, "id"])
+    op.drop_index("ix_catalog_movies_director_id", "catalog_movies")
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("id", sa.CHAR(64), nullable=False),
+        sa.Column("fingerprint", sa.CHAR(64), nullable=False),
+        sa.Column("owner", columns.Id(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("headers", sa.JSON(), nullable=True),
+        sa.Column("body", sa.LargeBinary(2**24 - 1), nullable=True),
+        sa.Column("expires_at", columns.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_idempotency_keys"),
+    )
+    op.create_index(
+        "ix_idempotency_keys_expires_at", "idempotency_keys", ["expires_at"]
+    )
+
+
+def downgrade() -> None:
+    """Back."""
+    op.drop_table("idempotency_keys")
+    op.create_index("ix_catalog_movies_director_id", "catalog_movies", ["director_id"])
+    for table, fields in INDEXED.items():
+        for field in fields:
+            op.drop_index(f"ix_{table}_{field}_id", table)

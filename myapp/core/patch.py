@@ -1,0 +1,115 @@
+"""PATCH: JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902).
+
+Both work on the writable view of a record: the fields that a client may write and
+read, as it would read them. What lies outside cannot be changed, tested or copied,
+and is refused like a field that does not exist. Neither changes the record itself;
+the result is a whole body, for the write schema to judge.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from myapp.core.errors import Problem
+from myapp.core.json_patch import apply, split
+from myapp.core.model import Model
+from myapp.core.schema import JSON, Validator, pointer, problem_at, unknown_member
+
+MERGE_TYPES = ("application/merge-patch+json", "application/json")
+JSON_PATCH_TYPE = "application/json-patch+json"
+TYPES = (*MERGE_TYPES, JSON_PATCH_TYPE)
+MAX_OPERATIONS = 1000
+
+JSON_PATCH_SCHEMA: JSON = {
+    "$id": "/schemas/json-patch.json",
+    "title": "A JSON Patch, RFC 6902; remove with a value takes it out of an array",
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "op": {"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+            "path": {"type": "string", "pattern": "^(/([^~]|~[01])*)?$"},
+            "from": {"type": "string", "pattern": "^(/([^~]|~[01])*)?$"},
+            "value": {},
+        },
+        "required": ["op", "path"],
+        "allOf": [
+            {
+                "if": {"properties": {"op": {"enum": ["add", "replace", "test"]}}},
+                "then": {"required": ["value"]},
+            },
+            {
+                "if": {"properties": {"op": {"enum": ["move", "copy"]}}},
+                "then": {"required": ["from"]},
+            },
+        ],
+    },
+}
+JSON_PATCH = Validator(JSON_PATCH_SCHEMA)
+
+
+class PatchKind(NamedTuple):
+    """What a media type of PATCH means.
+
+    :param check: refuses a body that is no such patch, or reaches too far.
+    :param apply: the result of a patch on a view; its third argument is the size
+        that must not be exceeded, in bytes.
+    """
+
+    check: Callable[[Any, type[Model]], None]
+    apply: Callable[[JSON, Any, int], Any]
+
+
+def kind_of(media_type: str) -> PatchKind:
+    """What a media type of :data:`TYPES` means."""
+    if media_type == JSON_PATCH_TYPE:
+        return PatchKind(check_operations, apply)
+    return PatchKind(check_members, merge)
+
+
+def merge(target: Any, patch: Any, _max_size: int = 0) -> Any:
+    """The result of a merge patch, RFC 7396 section 2; it is never larger than what
+    went in."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge(result.get(name), value)
+    return result
+
+
+def check_members(patch: Any, model: type[Model]) -> None:
+    """Refuse a merge patch that is no object, or that names what cannot be written.
+
+    :raises Problem: 400 with every mistake.
+    """
+    if not isinstance(patch, dict):
+        raise Problem(
+            "invalid-body", errors=[problem_at("", "must be an object", "type")]
+        )
+    known = model.write_schema["properties"]
+    unknown = [name for name in patch if name not in known]
+    if unknown:
+        raise Problem("invalid-body", errors=[unknown_member(name) for name in unknown])
+
+
+def check_operations(patch: Any, model: type[Model]) -> None:
+    """Refuse a JSON Patch that is none, or that reaches outside the writable view.
+
+    :raises Problem: 400 with every mistake, 413 for too many operations.
+    """
+    fields = model.writable
+    if isinstance(patch, list) and len(patch) > MAX_OPERATIONS:
+        raise Problem("too-large", f"A patch has at most {MAX_OPERATIONS} operations.")
+    JSON_PATCH.check(patch)
+    errors = []
+    for number, operation in enumerate(patch):
+        for member in ("path", "from"):
+            tokens = split(operation.get(member, ""))
+            if tokens and tokens[0] not in fields:
+                error = unknown_member(tokens[0])
+                errors.append({**error, "pointer": pointer(number, member)})
+    if errors:
+        raise Problem("invalid-body", errors=errors)

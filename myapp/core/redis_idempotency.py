@@ -1,0 +1,60 @@
+"""Answers kept for retries in Redis, in the slot of a model's records."""
+
+from typing import Any
+
+import orjson
+
+from myapp.core.db import LuaScript, redis_store
+from myapp.core.idempotency import Claim, Kept
+
+# KEYS[1]: an answer. ARGV[1]: its owner.
+RELEASE = LuaScript("""
+local kept = redis.call('GET', KEYS[1])
+if kept and cjson.decode(kept).owner == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 0
+""")
+
+
+class RedisAnswers:
+    """Keeps answers in the unit of the request.
+
+    :param model: the model of the route.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def key(self, claim: Claim) -> str:
+        """The key of an answer, without the prefix of its model."""
+        return f"idempotency:{claim.id}"
+
+    def claim(self, claim: Claim, lease: float) -> Kept | None:
+        """Set the key unless it is there; Redis ends the lease by itself."""
+        key = self.model.prefix() + self.key(claim)
+        value = orjson.dumps({"fingerprint": claim.fingerprint, "owner": claim.owner})
+        if redis_store.set(key, value, nx=True, px=int(lease * 1000)):
+            return None
+        known = redis_store.get(key)
+        if known is None:
+            return Kept(claim.fingerprint)
+        kept = orjson.loads(known)
+        kept.pop("owner")
+        return Kept(**kept)
+
+    def keep(self, claim: Claim, answer: Kept, life: float) -> None:
+        """Hand the answer to the unit, whose script looks at the owner."""
+        value = orjson.dumps(
+            {
+                "fingerprint": answer.fingerprint,
+                "owner": claim.owner,
+                "status": answer.status,
+                "headers": answer.headers,
+                "body": answer.body,
+            }
+        )
+        life_ms = int(life * 1000)
+        self.model.unit().keep_answer(self.key(claim), claim.owner, value, life_ms)
+
+    def release(self, claim: Claim) -> None:
+        """Delete the key if it is ours."""
+        RELEASE([self.model.prefix() + self.key(claim)], [claim.owner])

