@@ -58,6 +58,10 @@ lint: .venv/.development ## black, flake8 and mypy
 format: .venv/.development ## let black format the tree
 	@$(BIN)/black --quiet .
 
+.PHONY: bench
+bench: .venv/.runtime ## measure the app beside its peers (wrk, PostgreSQL; BENCH="--rounds 2")
+	@$(BIN)/python bench/run.py $(BENCH)
+
 .PHONY: clean
 clean: ## remove what was made here: .venv, caches, and the data in instance/
 	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .coverage instance/myapp.db* instance/redis

@@ -39,8 +39,6 @@ class Config:
     RETRY_AFTER = 1
     # Seconds that the answer to an Idempotency-Key is kept for a retry.
     IDEMPOTENCY_TTL = 24 * 3600
-    # Seconds that a cart lives after its last write.
-    CART_TTL = 7 * 24 * 3600
 
 
 class ProductionConfig(Config):

@@ -2,12 +2,14 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 from myapp.core import columns
 
 revision = "0002"
 down_revision = "0001"
 
+BODY = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 INDEXED = {
     "catalog_directors": ("name", "born", "country"),
     "catalog_movies": ("title", "year", "director_id", "runtime", "price"),
@@ -27,7 +29,7 @@ def upgrade() -> None:
         sa.Column("owner", columns.Id(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("headers", sa.JSON(), nullable=True),
-        sa.Column("body", sa.LargeBinary(2**24 - 1), nullable=True),
+        sa.Column("body", BODY, nullable=True),
         sa.Column("expires_at", columns.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_idempotency_keys"),
     )

@@ -4,6 +4,8 @@ from flask import current_app
 
 from myapp.core.redis_model import RedisModel
 
+WEEK = 7 * 24 * 3600
+
 
 class Cart(RedisModel):
     """What somebody is about to buy. Each write renews its time to live."""
@@ -45,5 +47,5 @@ class Cart(RedisModel):
 
     @classmethod
     def seconds_to_live(cls) -> float:
-        """The setting ``CART_TTL``."""
-        return float(current_app.config["CART_TTL"])
+        """The setting ``CART_TTL``, in seconds; a week without it."""
+        return float(current_app.config.get("CART_TTL", WEEK))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from myapp.carts.factories import DISC, POSTER, load_demo
-from myapp.carts.models import Cart
+from myapp.carts.models import WEEK, Cart
 from myapp.core.app import App
 from myapp.core.db import redis_store
 from myapp.core.testing import Client, ResourceContract
@@ -42,7 +42,7 @@ def test_an_item_out_of_bounds_is_refused(
 
 def test_each_write_renews_the_time_to_live(client: Client, app: App) -> None:
     cart = client.post("/carts/", json={"items": []}).json
-    key, life = f"{{cart}}:{cart['id']}", app.config["CART_TTL"]
+    key, life = f"{{cart}}:{cart['id']}", WEEK
     with app.app_context():
         assert life - 60 < redis_store.ttl(key) <= life
         redis_store.expire(key, 100)

@@ -97,6 +97,8 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
     init_every_request = False
     #: Where answers to an Idempotency-Key are kept; ``None`` to ignore such keys.
     answers: AnswerStore | None = None
+    #: Whether each method writes one SQL statement at most, see :func:`db.write`.
+    lone_writes = False
     #: Headers of the answer to OPTIONS, beside Allow.
     options_headers: Mapping[str, str] = {}
 
@@ -109,7 +111,7 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
         elif self.answers is not None and is_once(method):
             answer = answer_once(self.answers, view, **kwargs)
         else:
-            answer = in_transaction(view, **kwargs)
+            answer = in_transaction(view, self.lone_writes, **kwargs)
         return answer if isinstance(answer, Response) else respond(answer)
 
 

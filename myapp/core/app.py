@@ -1,8 +1,11 @@
 """The application class: Flask with our JSON, our responses and our OPTIONS."""
 
+from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Request, Response, request
+from flask.sessions import SessionInterface
+from werkzeug.wrappers import Response as BaseResponse
 
 from myapp.core.output import StrictProvider
 
@@ -15,17 +18,33 @@ class JSONResponse(Response):
     autocorrect_location_header = False
 
 
+class NoSession(SessionInterface):
+    """No cookie sessions: a client says who it is with each request."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        """None, so that Flask refuses whatever would be stored in one."""
+
+    def save_session(self, app: Flask, session: Any, response: BaseResponse) -> None:
+        """There is nothing to save."""
+
+
 class App(Flask):
     """The Flask application of this project."""
 
     json_provider_class = StrictProvider
     response_class = JSONResponse
+    session_interface = NoSession()
 
     def __init__(self, import_name: str, **kwargs: Any) -> None:
         kwargs.setdefault("instance_relative_config", True)
         super().__init__(import_name, static_folder="core/static", **kwargs)
         # A path is served as it stands or not at all; no redirect in HTML.
         self.url_map.merge_slashes = False
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """A view as it is: this application has no coroutines to look for, and the
+        look costs more than many a view."""
+        return func
 
     def make_default_options_response(self) -> Response:
         """The answer to OPTIONS: 204 with ``Allow``, and what the resource adds."""

@@ -30,6 +30,12 @@ class Id(TypeDecorator[str]):
             return dialect.type_descriptor(ascii_only)
         return dialect.type_descriptor(String(36))
 
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Text goes in as it is."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> None:
+        """Text comes out as it is; ``db.py`` tells psycopg to leave it so."""
+
     def __repr__(self) -> str:
         return "Id()"
 
@@ -82,6 +88,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         moment: datetime = value.astimezone(UTC)
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """None where the engine gives what we want: the zone of its session is UTC."""
+        if dialect.name == "postgresql":
+            return None
+        return super().result_processor(dialect, coltype)
+
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Aware, in UTC."""
         if isinstance(value, datetime) and value.tzinfo is None:
@@ -133,6 +145,12 @@ class ExactDecimal(TypeDecorator[Decimal]):
         if value is None or dialect.name != "sqlite":
             return value
         return int(Decimal(value).scaleb(self.scale).to_integral_exact())
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """None where the engine gives decimals by itself."""
+        if dialect.name != "sqlite":
+            return None
+        return super().result_processor(dialect, coltype)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         """From the stored number."""

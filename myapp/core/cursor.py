@@ -3,32 +3,34 @@
 import hashlib
 from typing import Any
 
+import orjson
 from flask import current_app, request
-from itsdangerous import BadSignature, URLSafeSerializer
+from itsdangerous import BadData, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
 
 from myapp.core.access import caller
-from myapp.core.output import plain
+from myapp.core.output import dumps
 from myapp.core.query import ListQuery
 from myapp.core.request import invalid_parameter
 
 Parsers = dict[str, Any]
 
 
-def serializer(query: ListQuery) -> URLSafeSerializer:
+def signer(query: ListQuery) -> Signer:
     """What signs the cursors of a query, and of no other.
 
-    Resource, filters, words, sort and caller are part of the key; the limit is not,
+    Resource, filters, words, sort and caller are part of the salt; the limit is not,
     so that a client may change the size of its pages on the way.
     """
     bound = (request.path, caller(), query.filters, query.words, query.sort)
-    digest = hashlib.sha256(repr(bound).encode()).hexdigest()
-    return URLSafeSerializer(current_app.config["SECRET_KEY"], salt=f"cursor {digest}")
+    secret = current_app.config["SECRET_KEY"]
+    return Signer(secret, salt=f"cursor {bound!r}", digest_method=hashlib.sha256)
 
 
 def make_cursor(query: ListQuery, last: Any) -> str:
     """The cursor of the page behind a document."""
-    values = plain([last[name] for name, _ in query.sort])
-    return str(serializer(query).dumps(values))
+    values = dumps([last[name] for name, _ in query.sort])
+    return signer(query).sign(base64_encode(values)).decode()
 
 
 def read_cursor(query: ListQuery, text: str, parsers: Parsers) -> tuple[Any, ...]:
@@ -38,8 +40,8 @@ def read_cursor(query: ListQuery, text: str, parsers: Parsers) -> tuple[Any, ...
     :raises Problem: 400 when this server did not make it for this query and caller.
     """
     try:
-        values = serializer(query).loads(text)
-    except BadSignature as error:
+        values = orjson.loads(base64_decode(signer(query).unsign(text)))
+    except BadData as error:
         raise invalid_parameter("cursor", "was not made for this query") from error
     return tuple(
         parsers[name](value) if isinstance(value, str) else value

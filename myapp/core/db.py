@@ -10,15 +10,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import orjson
 from flask import Flask, current_app, g, has_app_context, has_request_context, request
 from flask_migrate import Migrate
 from flask_redis import FlaskRedis
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
+from psycopg.types.string import TextLoader
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
-from sqlalchemy import Connection, Engine, Executable, MetaData, Row, event
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    MetaData,
+    Row,
+    event,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase
 
@@ -52,10 +62,11 @@ class Session(FlaskSession):
     """A session that reads without a transaction in a request that may only read."""
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
-        """The reader in GET, HEAD and OPTIONS, the engine in all else."""
+        """The engine; in GET, HEAD and OPTIONS as one that refuses to write."""
+        bind = super().get_bind(*args, **kwargs)
         if has_request_context() and request.method in SAFE_METHODS:
-            return cast(Engine, current_app.extensions["sql_reader"])
-        return super().get_bind(*args, **kwargs)
+            return bind.execution_options(reads_only=True)
+        return bind
 
 
 class RedisStore(FlaskRedis):  # type: ignore[misc]  # flask-redis has no types
@@ -101,8 +112,29 @@ def rows(
     """
     if sql.session.registry.has() and sql.session().in_transaction():
         return sql.session.connection().execute(statement, parameters).all()
-    with current_app.extensions["sql_reader"].connect() as connection:
+    g.sql_count = g.get("sql_count", 0) + 1
+    with current_app.extensions["sql_autocommit"].connect() as connection:
         return cast(Sequence[Row[Any]], connection.execute(statement, parameters).all())
+
+
+def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+    """Run an INSERT, UPDATE or DELETE in the transaction of this request; or, when the
+    request has said that it writes nothing else, by itself, which is a transaction
+    of one statement and saves the round trips of BEGIN and COMMIT.
+
+    :raises RuntimeError: when it did say so, and writes again.
+    """
+    lone = g.pop("lone_write", None)
+    if lone is None:
+        return sql.session.connection().execute(statement, parameters)
+    g.lone_write = False
+    if not lone:
+        raise RuntimeError(
+            "a second write in a request of one: set lone_writes = False"
+        )
+    g.sql_count = g.get("sql_count", 0) + 1
+    with current_app.extensions["sql_autocommit"].connect() as connection:
+        return cast(CursorResult[Any], connection.execute(statement, parameters))
 
 
 def lower(text: str | None) -> str | None:
@@ -113,14 +145,18 @@ def lower(text: str | None) -> str | None:
 def init_app(app: Flask) -> None:
     """Bind both stores to an application, and start our own Redis if none is named."""
     url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
+    dialect = make_url(url).get_dialect().name
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app, url)
     sql.init_app(app)
     migrate.init_app(app, sql, directory=str(Path(app.root_path).parent / "migrations"))
     with app.app_context():
         engine = sql.engine
-    prepare_engine(engine, app.config["SQLITE_BUSY_TIMEOUT"])
-    app.extensions["sql_reader"] = engine.execution_options(reads_only=True)
+    prepare_engine(engine)
+    prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
+    # The same connections without the listeners, which never begins a transaction.
+    autocommit = Engine(engine.pool, engine.dialect, engine.url)
+    app.extensions["sql_autocommit"] = autocommit if dialect in BEGIN else engine
     if not app.config["REDIS_URL"]:
         app.config["REDIS_URL"] = ensure_redis(Path(app.instance_path))
     timeout = app.config["REDIS_TIMEOUT"]
@@ -141,7 +177,10 @@ def sqlite_url(app: Flask) -> str:
 
 def engine_options(app: Flask, url: str) -> dict[str, Any]:
     """What the engine of this URL needs, under what the configuration says."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
     dialect = make_url(url).get_dialect().name
     if dialect in BEGIN:
         options.update(AUTOCOMMIT)
@@ -150,11 +189,8 @@ def engine_options(app: Flask, url: str) -> dict[str, Any]:
     return {**options, **app.config["SQLALCHEMY_ENGINE_OPTIONS"]}
 
 
-def prepare_engine(engine: Engine, busy_timeout: float) -> None:
-    """Set up new connections, begin our own transactions and count statements.
-
-    :param busy_timeout: seconds that SQLite waits for another writer.
-    """
+def prepare_engine(engine: Engine) -> None:
+    """Begin our own transactions, count statements, and refuse writes of readers."""
     begin = BEGIN.get(engine.dialect.name)
 
     @event.listens_for(engine, "begin")
@@ -172,6 +208,18 @@ def prepare_engine(engine: Engine, busy_timeout: float) -> None:
         is_dml = getattr(statement, "is_dml", False)
         if is_dml and connection.get_execution_options().get("reads_only"):
             raise RuntimeError("GET, HEAD and OPTIONS do not write")
+
+
+def prepare_connections(engine: Engine, busy_timeout: float) -> None:
+    """Set up each new connection.
+
+    :param busy_timeout: seconds that SQLite waits for another writer.
+    """
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def keep_ids_as_text(connection: Any, _record: Any) -> None:
+            connection.adapters.register_loader("uuid", TextLoader)
 
     if engine.dialect.name == "sqlite":
 

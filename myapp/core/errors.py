@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import orjson
 import redis
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from myapp.core.faults import is_unavailable
+from myapp.core.headers import REQUEST_ID
 from myapp.core.problems import BY_STATUS, PROBLEMS
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ def problem_response(
         "status": kind.status,
         "detail": detail,
         "instance": quote(request.path),
-        "request_id": g.get("request_id"),
+        "request_id": request.environ.get(REQUEST_ID),
     }
     if errors:
         body["errors"] = list(errors)

@@ -41,6 +41,9 @@ class Model:
     searchable: ClassVar[tuple[str, ...]] = ()
     #: What ``expand`` can embed, by the name that it gets.
     relations: ClassVar[dict[str, Relation]] = {}
+    #: Whether its own routes write one record and nothing else in SQL; to be set to
+    #: False where ``create`` and others of a model do more than that.
+    lone_writes: ClassVar[bool] = True
     #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
     requires_if_match: ClassVar[bool] = False
 

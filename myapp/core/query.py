@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import request
-from werkzeug.datastructures import MultiDict
 
 from myapp.core import filters
 from myapp.core.filters import Filter
@@ -38,6 +38,7 @@ class ListQuery:
     :param sort: fields with whether each goes down; the last one is the id, so that
         no two records are equal.
     :param limit: records on the page.
+    :param cursor: the text that says where the page begins, not yet read.
     :param after: the values of ``sort`` in the last record of the page before.
     :param offset: records to leave out at the start.
     :param count: whether the total is asked for.
@@ -49,6 +50,7 @@ class ListQuery:
     words: tuple[str, ...] = ()
     sort: tuple[Sort, ...] = NEWEST
     limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
     after: tuple[Any, ...] | None = None
     offset: int = 0
     count: bool = False
@@ -172,10 +174,10 @@ def parse_query(model: Queryable) -> ListQuery:
         limit=parse_number("limit", rest.pop("limit", DEFAULT_LIMIT), 1, MAX_LIMIT),
         offset=parse_number("offset", rest.pop("offset", 0), 0, MAX_OFFSET),
         count=parse_count(rest.pop("count", None)),
+        cursor=rest.pop("cursor", None),
     )
     if "offset" in arguments and "cursor" in arguments:
         raise invalid_parameter("offset", "does not go together with cursor")
-    rest.pop("cursor", None)
     return add_view(model, query, rest)
 
 
@@ -194,11 +196,13 @@ def single_arguments() -> dict[str, str]:
 
     :raises Problem: 400 when one comes twice.
     """
-    arguments: MultiDict[str, str] = request.args
-    for name, values in arguments.lists():
-        if len(values) > 1:
-            raise invalid_parameter(name, "is given more than once")
-    return arguments.to_dict()
+    pairs = parse_qsl(request.query_string.decode(), keep_blank_values=True)
+    arguments = dict(pairs)
+    if len(arguments) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid_parameter(twice, "is given more than once")
+    return arguments
 
 
 def add_view(model: Queryable, query: ListQuery, rest: dict[str, str]) -> ListQuery:

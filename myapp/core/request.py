@@ -21,12 +21,12 @@ def check_url() -> None:
     :raises Problem: 400.
     """
     environ = request.environ
-    path = environ.get("PATH_INFO", "").encode("latin-1")
-    query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-    if path.isascii() and b"\x00" not in path and b"%" not in query:
-        if query.isascii():
-            return
-    for part in (path, unquote_to_bytes(query)):
+    path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+    if path.isascii() and query.isascii() and "\x00" not in path and "%" not in query:
+        return
+    # WSGI hands bytes over as Latin-1 (PEP 3333).
+    raw_query = unquote_to_bytes(query.encode("latin-1", "replace"))
+    for part in (path.encode("latin-1"), raw_query):
         try:
             text = part.decode("utf-8")
         except UnicodeDecodeError:
@@ -56,6 +56,9 @@ def check_type(types: Sequence[str], accept: str) -> None:
 
     :raises Problem: 415 with the header that lists what is taken.
     """
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") in types and "HTTP_CONTENT_ENCODING" not in environ:
+        return
     if request.mimetype in types and request.content_encoding in (None, "identity"):
         charset = request.mimetype_params.get("charset", "utf-8").lower()
         if charset in ("utf-8", "utf8"):

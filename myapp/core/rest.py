@@ -14,7 +14,7 @@ from myapp.core.derive import derive_patch_schema
 from myapp.core.model import Model
 from myapp.core.record import Page, Record
 from myapp.core.output import respond
-from myapp.core.query import ListQuery, parse_query, parse_view
+from myapp.core.query import ListQuery, parse_query, parse_view, single_arguments
 from myapp.core.request import JSON_TYPE, check_id, read_json
 from myapp.core.schema import JSON
 
@@ -33,7 +33,11 @@ def routes_from_model(namespace: Any, model: type[Model], access: str = "") -> N
     made = (collection(model), "/"), (batch(model), "/batch"), (item(model), "/<id>")
     for base, url in made:
         name = f"{model.__name__}{base.__name__}"
-        members: dict[str, Any] = {"answers": model.answers(), "__doc__": base.__doc__}
+        members: dict[str, Any] = {
+            "answers": model.answers(),
+            "lone_writes": model.lone_writes and url != "/batch",
+            "__doc__": base.__doc__,
+        }
         if access:
             members["access"] = access
         for method in base.methods or ():
@@ -58,10 +62,9 @@ def collection(model: type[Model]) -> type[Resource]:
         def get(self) -> Response:
             """List every {one}, newest first, a page at a time."""
             query = parse_query(model.queryable)
-            if "cursor" in request.args:
-                query = query.behind(
-                    read_cursor(query, request.args["cursor"], model.queryable.parsers)
-                )
+            if query.cursor is not None:
+                place = read_cursor(query, query.cursor, model.queryable.parsers)
+                query = query.behind(place)
             return respond_page(model.list(query), query)
 
         @describe({201: read}, body=write, errors=CREATE_ERRORS)
@@ -182,7 +185,7 @@ def respond_page(page: Page, query: ListQuery) -> Response:
     headers = []
     if page.last is not None:
         body["next"] = make_cursor(query, page.last)
-        asked = request.args.to_dict() if request.query_string else {}
+        asked = single_arguments()
         asked.pop("offset", None)
         link = urlencode({**asked, "cursor": body["next"]})
         where = f"{request.script_root}{request.path}"

@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.exc import IntegrityError
 
 from myapp.core.columns import Id, UtcDateTime
@@ -26,8 +27,8 @@ from myapp.core.transaction import commit, rollback
 
 # One claim in so many also removes what has expired.
 CLEAN_EVERY = 50
-# MySQL and MariaDB choose their type of blob by this; it is more than a body holds.
-MAX_BODY = 2**24 - 1
+# A BLOB of MySQL and MariaDB would end at 64 KiB.
+BODY = LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
 ANSWERS = Table(
     "idempotency_keys",
@@ -37,7 +38,7 @@ ANSWERS = Table(
     Column("owner", Id, nullable=False),
     Column("status", Integer),
     Column("headers", JSON),
-    Column("body", LargeBinary(MAX_BODY)),
+    Column("body", BODY),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 

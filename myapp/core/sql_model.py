@@ -16,7 +16,7 @@ from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from myapp.core.columns import Id, UtcDateTime
 from myapp.core.constraints import explain_delete, explain_write
-from myapp.core.db import rows, sql
+from myapp.core.db import rows, sql, write
 from myapp.core.errors import Problem
 from myapp.core.idempotency import AnswerStore
 from myapp.core.model import Model
@@ -55,6 +55,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     _update: ClassVar[Update]
     _delete: ClassVar[Delete]
     _columns: ClassVar[tuple[str, ...]]
+    _shown_whole: ClassVar[bool]
 
     @classmethod
     def compile_schemas(cls) -> None:
@@ -67,6 +68,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         same_version = table.c.version == bindparam("_version")
         ids = bindparam("_ids", expanding=True, type_=Id())
         cls._columns = tuple(str(name) for name in table.c.keys())
+        cls._shown_whole = cls._columns == cls.shown
         cls._read = select(table).where(same)
         cls._read_many = select(table).where(table.c.id.in_(ids))
         cls._insert = insert(table)
@@ -77,6 +79,13 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     def table(cls) -> Table:
         """Its table."""
         return cast(Table, cls.__table__)
+
+    @classmethod
+    def show(cls, document: Document, fields: Sequence[str] | None = None) -> Document:
+        """The row itself, when it is shown as it is."""
+        if fields is None and cls._shown_whole:
+            return document
+        return super().show(document, fields)
 
     @classmethod
     def answers(cls) -> AnswerStore:
@@ -154,7 +163,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def _insert_one(cls, document: Document, index: int = 0) -> None:
         try:
-            sql.session.connection().execute(cls._insert, document)
+            write(cls._insert, document)
         except DBAPIError as error:
             raise at(index, explain_write(error, cls.table(), document)) from error
 
@@ -164,7 +173,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         for index, (document, version) in enumerate(changes):
             parameters = {**document, "_id": document["id"], "_version": version}
             try:
-                result = sql.session.connection().execute(cls._update, parameters)
+                result = write(cls._update, parameters)
             except DBAPIError as error:
                 raise at(index, explain_write(error, cls.table(), document)) from error
             if result.rowcount != 1:
@@ -176,7 +185,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         for index, (document, version) in enumerate(changes):
             parameters = {"_id": document["id"], "_version": version}
             try:
-                result = sql.session.connection().execute(cls._delete, parameters)
+                result = write(cls._delete, parameters)
             except DBAPIError as error:
                 raise at(index, explain_delete(error)) from error
             if result.rowcount != 1:

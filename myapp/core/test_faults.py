@@ -67,7 +67,7 @@ def build(tmp_path: Path, redis_url: str) -> Iterator[Any]:
     with kept_logging():
         yield make
     for app in built:
-        app.extensions["sql_reader"].dispose()
+        app.extensions["sql_autocommit"].dispose()
         app.extensions["redis"].close()
 
 
@@ -153,7 +153,7 @@ def test_a_full_pool_is_503_for_sql_alone(build: Any) -> None:
     pool = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     app = build(SQLALCHEMY_ENGINE_OPTIONS=pool)
     client = app.test_client()
-    with closing(app.extensions["sql_reader"].connect()):
+    with closing(app.extensions["sql_autocommit"].connect()):
         assert_unavailable(client.get(NOTES, expect=503))
         assert_unavailable(client.post(NOTES, json=BODY, expect=503))
         assert client.get(TICKETS).json["items"] == []

@@ -40,7 +40,8 @@ def site(
 
     def build(**settings: Any) -> Client:
         stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
-        app = create_app({**stores, "LOG_LEVEL": "INFO", **settings})
+        usual = {"LOG_LEVEL": "INFO", "ENABLED_FEATURES": []}
+        app = create_app({**stores, **usual, **settings})
         app.add_url_rule("/fails", view_func=fail)
         app.test_client_class = Client
         built.append(app)

@@ -2,12 +2,12 @@
 outside SQL only after its commit."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import Engine, event, select
 
 from myapp.core.app import App
 from myapp.core.db import redis_store, sql
@@ -200,18 +200,30 @@ def in_transaction(driver: Any) -> bool:
 IN_TRANSACTION = 1
 
 
-def test_a_read_is_one_statement_without_a_transaction(own_app: App) -> None:
-    client: Any = plant(own_app).test_client()
-    seen: list[tuple[str, bool]] = []
-    with own_app.app_context():
-        engine = sql.engine
+@pytest.fixture
+def seen() -> Iterator[list[tuple[str, bool]]]:
+    """Each statement of any engine, and whether it ran in a transaction."""
+    statements: list[tuple[str, bool]] = []
 
-    @event.listens_for(engine, "after_cursor_execute")
     def note(_: Any, cursor: Any, statement: str, *_more: Any) -> None:
-        seen.append((statement.split()[0], in_transaction(cursor.connection)))
+        statements.append((statement.split()[0], in_transaction(cursor.connection)))
 
+    event.listen(Engine, "after_cursor_execute", note)
+    yield statements
+    event.remove(Engine, "after_cursor_execute", note)
+
+
+def test_one_statement_needs_no_transaction_and_two_do(
+    own_app: App, seen: list[tuple[str, bool]]
+) -> None:
+    both = plant(own_app, both=lambda: write("two", "three"))
+    client: Any = both.test_client()
+    seen.clear()
     record = client.post(NOTES, json={"text": "one"}).json
-    assert ("INSERT", True) in seen
+    assert seen == [("INSERT", False)]
+    seen.clear()
+    client.post(action("both"), expect=200)
+    assert seen == [("BEGIN", True), ("INSERT", True), ("INSERT", True)]
     for method, where in (
         (client.get, f"{NOTES}{record['id']}"),
         (client.head, f"{NOTES}{record['id']}"),

@@ -49,6 +49,7 @@ U = TypeVar("U", bound=Unit)
 
 def in_transaction(
     view: Callable[..., Any],
+    lone_write: bool = False,
     before_commit: Callable[[Any], None] | None = None,
     **kwargs: Any,
 ) -> Any:
@@ -57,11 +58,14 @@ def in_transaction(
     The commit is inside, so that one that fails goes through the error handlers
     like an error of the view; then nothing is stored and no effect happens.
 
+    :param lone_write: whether the view writes one SQL statement at most.
     :param before_commit: called with the answer, inside the transaction.
     :raises Problem: 409 when others were faster, time and again.
     """
     failures = stale = 0
     while True:
+        if lone_write:
+            g.lone_write = True
         try:
             answer = view(**kwargs)
             if before_commit is not None:

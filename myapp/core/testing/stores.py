@@ -62,16 +62,17 @@ def migrate_database(app: Flask) -> None:
         upgrade()
 
 
-class BoundReader:
-    """Stands for the engine that reads, on the connection of a test."""
+class BoundEngine:
+    """Stands for the engine in autocommit, on the connection of a test."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
-        """The connection; it stays open."""
-        yield self.connection
+        """The connection, inside a savepoint; it stays open."""
+        with self.connection.begin_nested():
+            yield self.connection
 
 
 @contextmanager
@@ -84,10 +85,10 @@ def roll_back_after(app: Flask) -> Iterator[None]:
         # The live mapping of this application; get_bind() takes either kind.
         engines = cast(dict[str | None, Engine | Connection], sql.engines)
         connection = sql.engine.connect()
-    saved, reader = dict(engines), app.extensions["sql_reader"]
+    saved, autocommit = dict(engines), app.extensions["sql_autocommit"]
     transaction = connection.begin()
     engines[None] = connection
-    app.extensions["sql_reader"] = BoundReader(connection)
+    app.extensions["sql_autocommit"] = BoundEngine(connection)
     sql.session.session_factory.configure(join_transaction_mode="create_savepoint")
     try:
         yield
@@ -97,4 +98,4 @@ def roll_back_after(app: Flask) -> Iterator[None]:
         transaction.rollback()
         connection.close()
         engines.update(saved)
-        app.extensions["sql_reader"] = reader
+        app.extensions["sql_autocommit"] = autocommit
