@@ -5,6 +5,7 @@ either direction, as a run of their own: each run is in the order of an index
 ``(field, id)`` on every engine, while NULLS LAST is on none of them.
 """
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -73,7 +74,8 @@ def parameters_of(query: ListQuery) -> Parameters:
             result[f"above{number}"] = successor(values[0])
         result[f"filter{number}"] = values if condition.operator == "in" else values[0]
     for number, word in enumerate(query.words):
-        result[f"word{number}"] = word
+        literal = re.sub("([/%_])", r"/\1", word)
+        result[f"word{number}"] = f"%{literal}%"
     for number, value in enumerate(query.after or ()):
         result[f"after{number}"] = value
     return result
@@ -114,9 +116,7 @@ def match_conditions(shape: Shape) -> list[ColumnElement[bool]]:
     for number in range(shape.words):
         word: Any = bindparam(f"word{number}")
         fields = [lower(shape.table.c[name]) for name in shape.searchable]
-        conditions.append(
-            or_(*(field.contains(word, autoescape=True) for field in fields))
-        )
+        conditions.append(or_(*(field.like(word, escape="/") for field in fields)))
     return conditions
 
 
