@@ -17,7 +17,8 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> App:
     :param test_config: settings that take the place of ``instance/config.py``.
     :raises ConfigError: when a setting makes it unsafe or impossible to run.
     """
-    app = App(__name__, instance_path=os.environ.get("MYAPP_INSTANCE_PATH"))
+    folder = os.environ.get("MYAPP_INSTANCE_PATH")
+    app = App(__name__, instance_path=os.path.abspath(folder) if folder else None)
     load_config(app, test_config)
     core.init_app(app)
     enabled = enabled_features(app, FEATURES)

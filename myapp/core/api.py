@@ -63,12 +63,14 @@ class Description:
     :param errors: the statuses of problems that it may answer with.
     :param body: the schema of the request's body.
     :param query: the schema of each parameter of the query.
+    :param id: what the operation is called in clients; by its class when it is empty.
     """
 
     answers: Mapping[int, JSON | None]
     errors: tuple[int, ...] = (400,)
     body: JSON | None = None
     query: Mapping[str, JSON] = field(default_factory=dict)
+    id: str = ""
 
     def knows(self, status: int) -> bool:
         """Whether a status is described; a failure need not be."""
@@ -154,6 +156,7 @@ class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types
             resource, namespace
         )
         self.endpoints.add(endpoint)
+        resource.namespace_name = namespace.name
         for method in resource.methods or ():
             self.document(namespace, getattr(resource, method.lower()))
         view = resource.as_view(endpoint)

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 from flask_migrate import upgrade
 from werkzeug.serving import is_running_from_reloader, run_simple
 
 from myapp.core.db import redis_store, sql
+from myapp.core.openapi import build_document
 
 
 @click.command("seed")
@@ -44,7 +46,16 @@ def echo_urls(app: Flask, base: str) -> None:
     click.echo(f"\n  {base}/   what is here")
     for feature in app.extensions["features"].values():
         click.echo(f"  {base}{feature.url_prefix}/docs")
+    click.echo(f"  {base}/docs   every route of every feature")
     click.echo(f"  {base}/health/ready\n")
+
+
+@click.command("openapi")
+@with_appcontext
+def openapi() -> None:
+    """Print the OpenAPI document of every mounted feature."""
+    document = build_document(current_app)
+    click.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
 
 @click.command("new-secret")
@@ -77,4 +88,5 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(seed)
     app.cli.add_command(dev)
     app.cli.add_command(new_secret)
+    app.cli.add_command(openapi)
     app.shell_context_processor(shell_names)

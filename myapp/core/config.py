@@ -1,5 +1,6 @@
 """Loading the configuration, and refusing the dangerous ones."""
 
+import logging
 import os
 import re
 import tempfile
@@ -60,6 +61,9 @@ def check_config(app: Flask) -> None:
     """
     check_instance_folder(app)
     check_urls(app)
+    if app.config["LOG_LEVEL"] not in logging.getLevelNamesMapping():
+        known = ", ".join(logging.getLevelNamesMapping())
+        raise ConfigError(f"LOG_LEVEL must be one of: {known}")
     if app.config["ENV"] != "production":
         return
     if app.debug or app.testing:
@@ -120,7 +124,10 @@ def enabled_features(app: Flask, features: Iterable[Feature]) -> list[Feature]:
     rows = list(features)
     if wanted == "all":
         return rows
-    names = re.split(r"[,\s]+", wanted) if isinstance(wanted, str) else list(wanted)
+    names = re.split(r"[,\s]+", wanted) if isinstance(wanted, str) else wanted
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError("ENABLED_FEATURES is no list of names")
+    names = [name for name in names if name]
     unknown = sorted(set(names) - {row.name for row in rows})
     if unknown:
         raise ConfigError(f"ENABLED_FEATURES names no feature: {', '.join(unknown)}")

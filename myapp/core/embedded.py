@@ -51,6 +51,8 @@ def ensure_redis(instance: Path) -> str:
         _held[folder] = users
     with open(folder / "starting", "ab") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
+        if not has_keeper(folder):
+            stop_orphan(path)
         if not answers(path):
             start_keeper(folder, path)
     return f"unix://{path}"
@@ -67,6 +69,24 @@ def socket_path(folder: Path) -> Path:
     if short.is_symlink() or short.stat().st_uid != os.getuid():
         raise ConfigError(f"{short} belongs to somebody else; set MYAPP_REDIS_URL")
     return short / "redis.sock"
+
+
+def has_keeper(folder: Path) -> bool:
+    """Whether a keeper runs, which holds the lock on ``keeper`` in its folder."""
+    with open(folder / "keeper", "ab") as keeper:
+        try:
+            fcntl.flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def stop_orphan(path: Path) -> None:
+    """Stop a server that has lost its keeper, as nobody else will."""
+    client = redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0))
+    with suppress(redis.RedisError):
+        client.shutdown()
+    client.close()
 
 
 def answers(path: Path) -> bool:

@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 RESTART_PAUSE = 0.1
+# Seconds that a server has to end by itself.
+STOP_TIMEOUT = 10.0
 
 
 def keep(server: str, folder: Path, path: Path) -> None:
@@ -23,6 +26,8 @@ def keep(server: str, folder: Path, path: Path) -> None:
     command = [server, "--port", "0", "--unixsocket", str(path)]
     command += ["--unixsocketperm", "700", "--dir", str(folder)]
     command += ["--appendonly", "yes", "--save", "", "--daemonize", "no"]
+    keeper = open(folder / "keeper", "ab")
+    fcntl.flock(keeper, fcntl.LOCK_EX)
     unused = threading.Event()
     running = [subprocess.Popen(command)]
 
@@ -37,8 +42,10 @@ def keep(server: str, folder: Path, path: Path) -> None:
     with open(folder / "users", "ab") as users:
         fcntl.flock(users, fcntl.LOCK_EX)
         unused.set()
+        deadline = time.monotonic() + STOP_TIMEOUT
         while supervisor.is_alive():
-            running[0].terminate()
+            hangs = time.monotonic() > deadline
+            running[0].kill() if hangs else running[0].terminate()
             supervisor.join(RESTART_PAUSE)
 
 

@@ -1,5 +1,6 @@
 """The REST verbs over a model: one function makes the routes of a resource."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,7 @@ from myapp.core.output import respond
 from myapp.core.query import ListQuery, parse_query, parse_view, single_arguments
 from myapp.core.request import JSON_TYPE, check_id, read_json
 from myapp.core.schema import JSON
+from myapp.core.swagger import snake
 
 CREATE_ERRORS = (400, 409, 413, 415, 422)
 WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
@@ -41,11 +43,17 @@ def routes_from_model(namespace: Any, model: type[Model], access: str = "") -> N
         if access:
             members["access"] = access
         for method in base.methods or ():
-            function = getattr(base, method.lower())
-            text = function.__doc__.format(one=model.__name__.lower())
-            function.__doc__ = text
+            give_names(getattr(base, method.lower()), namespace.name, model)
         namespace.route(url)(type(name, (base,), members))
     namespace.models_served = [*getattr(namespace, "models_served", []), model]
+
+
+def give_names(function: Any, plural: str, model: type[Model]) -> None:
+    """Put the names of a resource into the text and the id of one of its methods."""
+    names = {"one": snake(model.__name__), "many": snake(plural)}
+    function.__doc__ = function.__doc__.format(**names)
+    known = function.description
+    function.description = replace(known, id=known.id.format(**names))
 
 
 def collection(model: type[Model]) -> type[Resource]:
@@ -58,7 +66,7 @@ def collection(model: type[Model]) -> type[Resource]:
 
         options_headers = {"Accept-Post": JSON_TYPE}
 
-        @describe({200: list_schema(read)}, query=parameters)
+        @describe({200: list_schema(read)}, query=parameters, id="list_{many}")
         def get(self) -> Response:
             """List every {one}, newest first, a page at a time."""
             query = parse_query(model.queryable)
@@ -67,7 +75,7 @@ def collection(model: type[Model]) -> type[Resource]:
                 query = query.behind(place)
             return respond_page(model.list(query), query)
 
-        @describe({201: read}, body=write, errors=CREATE_ERRORS)
+        @describe({201: read}, body=write, errors=CREATE_ERRORS, id="create_{one}")
         def post(self) -> Response:
             """Create a {one}."""
             record = model.create(read_json())
@@ -89,6 +97,7 @@ def batch(model: type[Model]) -> type[Resource]:
             {200: batch_answer_schema(model)},
             body=batch_schema(model),
             errors=(*CREATE_ERRORS, 412, 428),
+            id="batch_{many}",
         )
         def post(self) -> Response:
             """Create, update and delete many of {one}, all or nothing."""
@@ -100,14 +109,16 @@ def batch(model: type[Model]) -> type[Resource]:
 def item(model: type[Model]) -> type[Resource]:
     """The resource that is one record of a model."""
     read, write = model.read_schema, model.write_schema
-    view_parameters = model.queryable.view_parameters()
+    change = derive_patch_schema(write)
+    seen = {200: view_schema(read), 304: None}
+    parameters = model.queryable.view_parameters()
 
     class Item(Resource):
         """One record of a model."""
 
         options_headers = {"Accept-Patch": ", ".join(patch.TYPES)}
 
-        @describe({200: read, 304: None}, query=view_parameters, errors=(400, 404))
+        @describe(seen, query=parameters, errors=(400, 404), id="get_{one}")
         def get(self, id: str) -> Response:
             """Read a {one}."""
             view = parse_view(model.queryable)
@@ -117,7 +128,7 @@ def item(model: type[Model]) -> type[Resource]:
                 return respond(None, 304, [("ETag", etag(record))])
             return respond_record(record, view=view)
 
-        @describe({200: read}, body=write, errors=WRITE_ERRORS)
+        @describe({200: read}, body=write, errors=WRITE_ERRORS, id="replace_{one}")
         def put(self, id: str) -> Response:
             """Replace a {one}; an optional field left out is reset."""
             id, body = check_id(id), read_json()
@@ -125,12 +136,12 @@ def item(model: type[Model]) -> type[Resource]:
             check_write(record)
             return respond_record(record.replace(body))
 
-        @describe({200: read}, body=derive_patch_schema(write), errors=WRITE_ERRORS)
+        @describe({200: read}, body=change, errors=WRITE_ERRORS, id="update_{one}")
         def patch(self, id: str) -> Response:
             """Change a {one}: a JSON Merge Patch, or a JSON Patch by its media type."""
             return respond_record(patch_record(model, check_id(id)))
 
-        @describe({204: None}, errors=DELETE_ERRORS)
+        @describe({204: None}, errors=DELETE_ERRORS, id="delete_{one}")
         def delete(self, id: str) -> Response:
             """Delete a {one}."""
             record = model.get_or_404(check_id(id))
@@ -153,16 +164,20 @@ def patch_record(model: type[Model], id: str) -> Record:
     return record.replace(model.completed(record, view))
 
 
+def view_schema(read_schema: JSON) -> JSON:
+    """The schema of a record of which ``fields`` may show a part."""
+    some = {key: read_schema[key] for key in read_schema if key != "required"}
+    return {**some, "$id": read_schema["$id"].replace(".json", ".view.json")}
+
+
 def list_schema(read_schema: JSON) -> JSON:
-    """The schema of one page of records; with ``fields`` they may lack some."""
-    some = {
-        key: read_schema[key] for key in read_schema if key not in ("$id", "required")
-    }
+    """The schema of one page of records."""
+    view = view_schema(read_schema)
     return {
         "$id": read_schema["$id"].replace(".json", ".list.json"),
         "type": "object",
         "properties": {
-            "items": {"type": "array", "items": some},
+            "items": {"type": "array", "items": {"$ref": view["$id"]}},
             "next": {"type": ["string", "null"]},
             "total": {"type": "integer", "minimum": 0},
         },

@@ -23,6 +23,7 @@ from werkzeug.routing import Rule
 from myapp.core.access import public
 from myapp.core.db import redis_store, rows
 from myapp.core.errors import Problem, problem_response
+from myapp.core.openapi import openapi_bytes
 from myapp.core.output import respond
 from myapp.core.problems import PROBLEMS
 
@@ -138,6 +139,24 @@ def problem(slug: str) -> Response:
     if wants_html():
         return page("problem.html", slug=slug, kind=kind)
     return respond({"type": f"/problems/{slug}", **kind._asdict()})
+
+
+@blueprint.get("/openapi.json")
+@public
+def openapi() -> Response:
+    """Describe every route of every feature, in OpenAPI 3.1."""
+    document = openapi_bytes(current_app)
+    response = current_app.response_class(document)
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/docs")
+@public
+def docs() -> Response:
+    """Show the OpenAPI document in Swagger UI."""
+    return page("docs.html", title="all features", url=url_for("core.openapi"))
 
 
 @blueprint.get("/swagger-ui/<path:name>")

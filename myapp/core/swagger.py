@@ -1,6 +1,7 @@
 """Swagger 2.0 for flask-restx: a copy of a JSON Schema with what 2.0 cannot say
 left out. Validation never uses it."""
 
+import re
 from typing import Any
 
 from myapp.core.schema import JSON
@@ -57,3 +58,9 @@ def model_name(schema: JSON) -> str:
     """What a schema is called in a document: the last part of its ``$id``."""
     name: str = schema["$id"].rpartition("/")[2].removesuffix(".json")
     return name.replace(".", "_")
+
+
+def snake(name: str) -> str:
+    """``MovieStats`` and ``movie-stats`` as ``movie_stats``."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    return words.replace("-", "_").lower()

@@ -222,6 +222,18 @@ def test_an_unknown_feature_is_refused(build: Build, wanted: Any) -> None:
     assert text == "ENABLED_FEATURES names no feature: nosuch"
 
 
+def test_a_list_of_features_may_end_in_a_comma_but_must_be_one(build: Build) -> None:
+    every = sorted(features_of(build(ENABLED_FEATURES="all")))
+    assert features_of(build(ENABLED_FEATURES=f"{every[0]},")) == {every[0]}
+    text = "ENABLED_FEATURES is no list of names"
+    assert refusal(build, ENABLED_FEATURES=5) == text
+
+
+def test_an_unknown_log_level_is_refused(build: Build) -> None:
+    text = refusal(build, LOG_LEVEL="loud")
+    assert text.startswith("LOG_LEVEL must be one of: CRITICAL")
+
+
 def test_the_entry_point_says_one_line_and_exits_with_1(instance: Path) -> None:
     command = [sys.executable, "-c", "import wsgi"]
     env = {name: value for name, value in os.environ.items() if name[:6] != "FLASK_"}

@@ -224,6 +224,24 @@ def test_a_server_that_is_killed_is_started_again_with_its_data(
     assert ask(url, "GET", "film") == "Playtime"
 
 
+def test_a_server_that_lost_its_keeper_gets_another(
+    users: Users, tmp_path: Path
+) -> None:
+    first = users.start(tmp_path)
+    ask(first.url, "SET", "film", "Playtime")
+    orphan = server_of(first.url)
+    keeper = state_and_parent(orphan)[1]
+    os.kill(keeper, signal.SIGKILL)
+    wait_for_end(keeper)
+    second = users.start(tmp_path)
+    server = server_of(second.url)
+    assert server != orphan
+    assert ask(second.url, "GET", "film") == "Playtime"
+    for user in (first, second):
+        users.end(user.pid, signal.SIGKILL)
+    wait_for_end(orphan, server)
+
+
 def test_a_start_works_after_everything_was_killed(
     users: Users, tmp_path: Path
 ) -> None:

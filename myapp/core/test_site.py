@@ -4,10 +4,12 @@ import re
 from typing import Any
 
 import pytest
-from openapi_spec_validator import OpenAPIV2SpecValidator
+from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 
 from myapp.core.app import App
+from myapp.core.openapi import component
 from myapp.core.problems import PROBLEMS
+from myapp.core.schema import references
 from myapp.core.testing import Client
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -126,3 +128,56 @@ def test_swagger_ui_is_version_5(client: Client) -> None:
     bundle = client.get("/swagger-ui/swagger-ui-bundle.js")
     assert "public" in bundle.headers["Cache-Control"]
     assert re.match(r"v?5\.", client.get("/swagger-ui/VERSION").text)
+
+
+def test_the_openapi_document_is_valid_and_whole(client: Client, app: App) -> None:
+    answer = client.get("/openapi.json")
+    document = answer.json
+    OpenAPIV31SpecValidator(document).validate()
+    served = {
+        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] in app.extensions["features"]
+        and hasattr(app.view_functions[rule.endpoint], "view_class")
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    operations = {
+        (path, method): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(operations) == served
+    ids = [operation["operationId"] for operation in operations.values()]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", id) for id in ids)
+    assert all(operation["summary"] for operation in operations.values())
+    named = {
+        f"#/components/schemas/{name}" for name in document["components"]["schemas"]
+    }
+    named |= {
+        f"#/components/headers/{name}" for name in document["components"]["headers"]
+    }
+    assert set(references(document)) <= named
+    again = {"If-None-Match": answer.headers["ETag"]}
+    assert client.get("/openapi.json", headers=again, expect=304).data == b""
+    assert "/openapi.json" in client.get("/docs").text
+
+
+def test_definitions_inside_a_schema_get_names_of_their_own() -> None:
+    schema = {
+        "$id": "/schemas/box.json",
+        "$defs": {"size": {"enum": [{"$ref": "data"}]}},
+        "properties": {
+            "size": {"$ref": "#/$defs/size"},
+            "in": {"$ref": "/schemas/box.json"},
+        },
+    }
+    assert component(schema) == {
+        "box": {
+            "properties": {
+                "size": {"$ref": "#/components/schemas/box_size"},
+                "in": {"$ref": "#/components/schemas/box"},
+            }
+        },
+        "box_size": {"enum": [{"$ref": "data"}]},
+    }

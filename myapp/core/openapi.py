@@ -1,0 +1,287 @@
+"""OpenAPI 3.1: one document for every mounted feature, from what its routes describe.
+
+The JSON Schemas go in as they are, by name instead of by ``$id``. The Swagger pages of
+the features show a copy that says less; this document says all.
+"""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from myapp.core import patch
+from myapp.core.api import PROBLEM_SCHEMA, Description
+from myapp.core.errors import PROBLEM_TYPE
+from myapp.core.output import dumps
+from myapp.core.request import JSON_TYPE
+from myapp.core.schema import JSON
+from myapp.core.swagger import model_name, snake
+
+METHODS = ("get", "post", "put", "patch", "delete")
+VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+# Keywords whose values are data, in which nothing is rewritten.
+DATA = frozenset({"const", "default", "enum", "example", "examples"})
+
+HEADERS: JSON = {
+    "ETag": {
+        "description": "The version of the record, for If-Match and If-None-Match.",
+        "schema": {"type": "string"},
+    },
+    "Link": {
+        "description": "The next page, RFC 8288.",
+        "schema": {"type": "string"},
+    },
+    "Location": {
+        "description": "Where the record is.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before another try.",
+        "schema": {"type": "integer"},
+    },
+    "X-Request-ID": {
+        "description": "The id of this request, as in the logs.",
+        "schema": {"type": "string"},
+    },
+    "X-Total-Count": {
+        "description": "How many records match, when count=exact asks for it.",
+        "schema": {"type": "integer"},
+    },
+}
+REQUEST_HEADERS: JSON = {
+    "If-Match": "Do it only if the record has one of these ETags.",
+    "If-None-Match": "Do it only if the record has none of these ETags.",
+    "Idempotency-Key": "A retry with the same key gets the same answer.",
+}
+
+
+def build_document(app: Flask) -> JSON:
+    """The document of an application."""
+    paths: JSON = {}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
+        for method, operation in operations(app, rule):
+            path = VARIABLE.sub(r"{\1}", rule.rule)
+            paths.setdefault(path, {})[method] = operation
+    schemas = app.extensions["schemas"].by_id.values()
+    named: JSON = {}
+    for schema in schemas:
+        named.update(component(schema))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": app.name, "version": "1"},
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "tags": list(tags(app)),
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(named.items())),
+            "headers": HEADERS,
+            "securitySchemes": {},
+        },
+    }
+
+
+def openapi_bytes(app: Flask) -> bytes:
+    """The document as JSON, made when it is first asked for."""
+    if "openapi" not in app.extensions:
+        app.extensions["openapi"] = dumps(build_document(app))
+    return bytes(app.extensions["openapi"])
+
+
+def tags(app: Flask) -> Iterator[JSON]:
+    """One tag for each namespace of each feature."""
+    for name in app.extensions["features"]:
+        api: Any = getattr(app.blueprints[name], "api")
+        for namespace in api.namespaces:
+            if namespace.name != "default":
+                about = namespace.description or ""
+                yield {"name": tag(name, namespace.name), "description": about}
+
+
+def tag(feature: str, namespace: str) -> str:
+    """The tag of a namespace; just the feature when they have one name."""
+    return feature if feature == namespace else f"{feature} {namespace}"
+
+
+def operations(app: Flask, rule: Rule) -> Iterator[tuple[str, JSON]]:
+    """Each method of a route of a feature, described."""
+    feature = rule.endpoint.partition(".")[0]
+    resource = getattr(app.view_functions[rule.endpoint], "view_class", None)
+    if feature not in app.extensions["features"] or resource is None:
+        return
+    for method in METHODS:
+        view = getattr(resource, method, None)
+        description = getattr(view, "description", None)
+        if description is not None:
+            yield method, operation(feature, rule, method, view, description, resource)
+
+
+def operation(
+    feature: str,
+    rule: Rule,
+    method: str,
+    view: Any,
+    description: Description,
+    resource: Any,
+) -> JSON:
+    """One operation."""
+    summary, _, more = (view.__doc__ or "").strip().partition("\n")
+    result: JSON = {
+        "operationId": description.id or f"{method}_{snake(resource.__name__)}",
+        "tags": [tag(feature, resource.namespace_name)],
+        "summary": summary.rstrip("."),
+        "parameters": [*path_parameters(rule), *parameters(description)],
+        "responses": responses(method, description),
+    }
+    if more.strip():
+        result["description"] = " ".join(more.split())
+    result["parameters"] += request_headers(method, description, resource)
+    if description.body is not None:
+        result["requestBody"] = {
+            "required": True,
+            "content": request_content(method, description.body),
+        }
+    return result
+
+
+def path_parameters(rule: Rule) -> list[JSON]:
+    """The variables of a path, each the id of a record."""
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "format": "uuid"},
+        }
+        for name in VARIABLE.findall(rule.rule)
+    ]
+
+
+def parameters(description: Description) -> list[JSON]:
+    """The parameters of a query."""
+    found = []
+    for name, schema in description.query.items():
+        about = {key: schema[key] for key in schema if key != "description"}
+        parameter: JSON = {"name": name, "in": "query", "schema": about}
+        if "description" in schema:
+            parameter["description"] = schema["description"]
+        found.append(parameter)
+    return found
+
+
+def request_headers(method: str, description: Description, resource: Any) -> list[JSON]:
+    """The headers that a request may carry."""
+    names = []
+    if method in ("put", "patch", "delete") and 412 in description.errors:
+        names.append("If-Match")
+    if 304 in description.answers:
+        names.append("If-None-Match")
+    if method in ("post", "patch") and resource.answers is not None:
+        names.append("Idempotency-Key")
+    return [
+        {
+            "name": name,
+            "in": "header",
+            "description": REQUEST_HEADERS[name],
+            "schema": {"type": "string", "maxLength": 255},
+        }
+        for name in names
+    ]
+
+
+def request_content(method: str, schema: JSON) -> JSON:
+    """The bodies that a request may carry, by media type."""
+    body = {"schema": reference(schema)}
+    if method != "patch":
+        return {JSON_TYPE: body}
+    json_patch = {"schema": reference(patch.JSON_PATCH_SCHEMA)}
+    return {name: body for name in patch.MERGE_TYPES} | {
+        patch.JSON_PATCH_TYPE: json_patch
+    }
+
+
+def responses(method: str, description: Description) -> JSON:
+    """Every answer of an operation, by status."""
+    found: JSON = {}
+    for status, schema in description.answers.items():
+        found[str(status)] = answer(
+            status, schema, answer_headers(method, status, schema)
+        )
+    for status in (*description.errors, 500, 503):
+        headers = ["X-Request-ID"]
+        if status in (409, 429, 503):
+            headers.append("Retry-After")
+        problem = {"schema": reference(PROBLEM_SCHEMA)}
+        found[str(status)] = {
+            **answer(status, None, headers),
+            "content": {PROBLEM_TYPE: problem},
+        }
+    return dict(sorted(found.items()))
+
+
+def answer_headers(method: str, status: int, schema: JSON | None) -> list[str]:
+    """The headers of an answer."""
+    names = ["X-Request-ID"]
+    properties = (schema or {}).get("properties", {})
+    if status == 304 or "version" in properties:
+        names.append("ETag")
+    if status == 201:
+        names.append("Location")
+    if method == "get" and "next" in properties:
+        names += ["Link", "X-Total-Count"]
+    return names
+
+
+def answer(status: int, schema: JSON | None, headers: list[str]) -> JSON:
+    """One answer."""
+    result: JSON = {
+        "description": HTTPStatus(status).phrase,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+    }
+    if schema is not None:
+        result["content"] = {JSON_TYPE: {"schema": reference(schema)}}
+    return result
+
+
+def reference(schema: JSON) -> JSON:
+    """A reference to a schema by its name."""
+    return {"$ref": f"#/components/schemas/{model_name(schema)}"}
+
+
+def component(schema: JSON) -> JSON:
+    """A schema under its name, and each of its ``$defs`` under one of its own, since
+    tools lose definitions that stand inside another schema."""
+    name = model_name(schema)
+    body = {
+        key: value
+        for key, value in schema.items()
+        if key not in ("$id", "$schema", "$defs")
+    }
+    found = {name: rewritten(body, name)}
+    for key, value in schema.get("$defs", {}).items():
+        found[f"{name}_{key}"] = rewritten(value, name)
+    return found
+
+
+def rewritten(node: Any, owner: str) -> Any:
+    """A part of a schema with its references by name.
+
+    :param owner: the name of the schema that it stands in.
+    """
+    if isinstance(node, list):
+        return [rewritten(item, owner) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result = {
+        key: value if key in DATA else rewritten(value, owner)
+        for key, value in node.items()
+    }
+    target = node.get("$ref")
+    if isinstance(target, str):
+        name = f"{owner}_{target[8:]}" if target.startswith("#/$defs/") else None
+        if target.startswith("/schemas/"):
+            name = model_name({"$id": target})
+        result["$ref"] = f"#/components/schemas/{name}"
+    return result
