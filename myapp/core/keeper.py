@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 RESTART_PAUSE = 0.1
@@ -47,6 +48,11 @@ def keep(server: str, folder: Path, path: Path) -> None:
             hangs = time.monotonic() > deadline
             running[0].kill() if hangs else running[0].terminate()
             supervisor.join(RESTART_PAUSE)
+        if path.parent != folder:
+            # The folder that was made because this one has too long a name.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+                path.parent.rmdir()
 
 
 if __name__ == "__main__":
