@@ -204,7 +204,7 @@ def test_an_instance_folder_that_a_store_needs_must_be_writable(
 def features_of(app: App) -> set[str]:
     """The features that have a route in an application."""
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
-    return {name for name in app.blueprints if f"{name}.docs" in endpoints}
+    return {name for name in app.blueprints if f"{name}.swagger" in endpoints}
 
 
 def test_only_features_that_are_named_are_mounted(build: Build) -> None:
