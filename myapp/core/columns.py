@@ -10,6 +10,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+MAX_INTEGER = 2**63 - 1
 MYSQL = ("mysql", "mariadb")
 
 
@@ -144,7 +145,10 @@ class ExactDecimal(TypeDecorator[Decimal]):
         """To the stored number."""
         if value is None or dialect.name != "sqlite":
             return value
-        return int(Decimal(value).scaleb(self.scale).to_integral_exact())
+        scaled = Decimal(value).scaleb(self.scale)
+        # What is compared may have more digits than what is stored, or be larger.
+        whole = int(scaled)
+        return whole if whole == scaled and abs(whole) <= MAX_INTEGER else float(scaled)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """None where the engine gives decimals by itself."""

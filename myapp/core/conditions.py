@@ -12,7 +12,8 @@ from flask import request
 from myapp.core.errors import Problem
 from myapp.core.record import Record
 
-TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|\Z)')
+# Empty elements of a list do not count (RFC 9110 section 5.6.1).
+TAG = re.compile(r'[\s,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,[\s,]*|\Z)')
 
 
 def etag(record: Record) -> str:

@@ -1,6 +1,7 @@
 """Cursors: where a page ends, signed, and bound to what was asked and by whom."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -9,11 +10,11 @@ from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from myapp.core.access import caller
+from myapp.core.filters import typed
 from myapp.core.output import dumps
 from myapp.core.query import ListQuery
 from myapp.core.request import invalid_parameter
-
-Parsers = dict[str, Any]
+from myapp.core.schema import JSON
 
 
 def signer(query: ListQuery) -> Signer:
@@ -33,17 +34,17 @@ def make_cursor(query: ListQuery, last: Any) -> str:
     return signer(query).sign(base64_encode(values)).decode()
 
 
-def read_cursor(query: ListQuery, text: str, parsers: Parsers) -> tuple[Any, ...]:
+def read_cursor(
+    query: ListQuery, text: str, properties: Mapping[str, JSON]
+) -> tuple[Any, ...]:
     """The values of ``sort`` where the page before ended.
 
-    :param parsers: how the text of each field becomes a value.
+    :param properties: the schema of each field, which says what its value is.
     :raises Problem: 400 when this server did not make it for this query and caller.
     """
     try:
         values = orjson.loads(base64_decode(signer(query).unsign(text)))
     except BadData as error:
         raise invalid_parameter("cursor", "was not made for this query") from error
-    return tuple(
-        parsers[name](value) if isinstance(value, str) else value
-        for value, (name, _) in zip(values, query.sort)
-    )
+    pairs = zip(values, query.sort)
+    return tuple(typed(value, properties[name]) for value, (name, _) in pairs)

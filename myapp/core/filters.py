@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from operator import eq, ge, gt, le, lt
 from typing import Any
 
@@ -22,6 +22,8 @@ ORDERED = ("eq", "ne", "gt", "gte", "lt", "lte", "in")
 TEXT = (*ORDERED, "prefix")
 EXACT = ("eq", "ne", "in")
 MAX_VALUES = 100
+# The default context would round to 28 digits.
+EXACT_CONTEXT = Context(prec=60)
 DOUBLE = struct.Struct(">d")
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z", re.ASCII)
@@ -151,7 +153,7 @@ def sort_key(value: Any) -> str:
         return float_key(value)
     if isinstance(value, Decimal):
         # As wide as the format allows: 28 digits before the point, 10 behind it.
-        return f"{int(value.scaleb(10)) + 10**38:039d}"
+        return f"{int(EXACT_CONTEXT.scaleb(value, 10)) + 10**38:039d}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26)
     if isinstance(value, date):

@@ -24,7 +24,7 @@ def apply(view: JSON, patch: Any, max_size: int) -> Any:
     :raises Problem: 409 when an operation does not fit what is stored, 413 when it
         grows too large.
     """
-    root = Root(orjson.loads(orjson.dumps(view)), max_size)
+    root = Root(duplicate(view), max_size)
     for number, operation in enumerate(patch):
         try:
             OPERATIONS[operation["op"]](root, operation)
@@ -33,8 +33,12 @@ def apply(view: JSON, patch: Any, max_size: int) -> Any:
             raise Problem(
                 "conflict", "The patch does not fit the record.", errors=[where]
             ) from error
-    root.size_of(root.value)
+    root.check_size()
     return root.value
+
+
+# How many values a patch may compare in all.
+MAX_STEPS = 100_000
 
 
 class PatchConflict(Exception):
@@ -50,6 +54,7 @@ class Root:
     def __init__(self, value: Any, budget: int) -> None:
         self.value = value
         self.budget = self.limit = budget
+        self.steps = MAX_STEPS
 
     def get(self, path: str) -> Any:
         """The value at a pointer."""
@@ -81,14 +86,15 @@ class Root:
             value, self.value = self.value, None
             return value
         parent = self.get(path.rpartition("/")[0])
-        return parent.pop(locate(parent, tokens[-1]))
+        key = locate(parent, tokens[-1])
+        return parent.pop(key)
 
     def copied(self, value: Any) -> Any:
         """A copy that shares nothing, paid for from the budget."""
         self.budget -= self.size_of(value)
         if self.budget < 0:
             raise Problem("too-large", "The patch makes the record too large.")
-        return orjson.loads(orjson.dumps(value))
+        return duplicate(value)
 
     def size_of(self, value: Any) -> int:
         """The bytes of a value as JSON.
@@ -96,15 +102,49 @@ class Root:
         :raises Problem: 413 when it is too large, or nested too deep to be stored.
         """
         try:
-            text = orjson.dumps(value)
-            check_depth(text)
-        except (orjson.JSONEncodeError, JSONRefused) as error:
+            return len(orjson.dumps(value))
+        except orjson.JSONEncodeError as error:
             raise Problem(
                 "too-large", "The patch nests the record too deep."
             ) from error
-        if len(text) > self.limit:
+
+    def check_size(self) -> None:
+        """Hold the result against what a body may be.
+
+        :raises Problem: 413.
+        """
+        if self.size_of(self.value) > self.limit:
             raise Problem("too-large", "The patch makes the record too large.")
-        return len(text)
+        try:
+            check_depth(orjson.dumps(self.value))
+        except JSONRefused as error:
+            raise Problem(
+                "too-large", "The patch nests the record too deep."
+            ) from error
+
+    def equal(self, one: Any, other: Any) -> bool:
+        """Whether two values are equal as JSON: 1 is 1.0, and true is neither.
+
+        :raises Problem: 413 when the patch compares too much.
+        """
+        self.steps -= 1
+        if self.steps < 0:
+            raise Problem("too-large", "The patch compares too many values.")
+        if isinstance(one, dict) and isinstance(other, dict):
+            return one.keys() == other.keys() and all(
+                self.equal(one[name], other[name]) for name in one
+            )
+        if isinstance(one, list) and isinstance(other, list):
+            return len(one) == len(other) and all(map(self.equal, one, other))
+        if isinstance(one, bool) or isinstance(other, bool):
+            return one is other
+        return type(one) is type(other) and one == other or numeric_equal(one, other)
+
+
+def duplicate(value: Any) -> Any:
+    """A copy that shares nothing, so that neither the record nor the patch, which may
+    be applied again, is changed by a later operation."""
+    return orjson.loads(orjson.dumps(value))
 
 
 def split(path: str) -> list[str]:
@@ -130,7 +170,7 @@ def locate(parent: Any, token: str, beyond: int = 0) -> Any:
 
 def add(root: Root, operation: JSON) -> None:
     """``add``."""
-    root.add(operation["path"], operation["value"])
+    root.add(operation["path"], duplicate(operation["value"]))
 
 
 def remove(root: Root, operation: JSON) -> None:
@@ -144,7 +184,7 @@ def remove(root: Root, operation: JSON) -> None:
         root.remove(operation["path"])
         return
     for index, item in enumerate(items):
-        if equal(item, operation["value"]):
+        if root.equal(item, operation["value"]):
             del items[index]
             return
     raise PatchConflict("there is no such item in the array")
@@ -154,10 +194,10 @@ def replace(root: Root, operation: JSON) -> None:
     """``replace``: the place must exist."""
     tokens = split(operation["path"])
     if not tokens:
-        root.value = operation["value"]
+        root.value = duplicate(operation["value"])
         return
     parent = root.get(operation["path"].rpartition("/")[0])
-    parent[locate(parent, tokens[-1])] = operation["value"]
+    parent[locate(parent, tokens[-1])] = duplicate(operation["value"])
 
 
 def move(root: Root, operation: JSON) -> None:
@@ -175,7 +215,7 @@ def copy(root: Root, operation: JSON) -> None:
 
 def test(root: Root, operation: JSON) -> None:
     """``test``; that it fails is all that is told."""
-    if not equal(root.get(operation["path"]), operation["value"]):
+    if not root.equal(root.get(operation["path"]), operation["value"]):
         raise PatchConflict("the value is another one")
 
 
@@ -187,19 +227,6 @@ OPERATIONS: dict[str, Callable[[Root, JSON], None]] = {
     "copy": copy,
     "test": test,
 }
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Whether two values are equal as JSON: 1 is 1.0, and true is neither."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(
-            equal(one[name], other[name]) for name in one
-        )
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(equal, one, other))
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return type(one) is type(other) and one == other or numeric_equal(one, other)
 
 
 def numeric_equal(one: Any, other: Any) -> bool:

@@ -62,13 +62,34 @@ class PatchKind(NamedTuple):
 def kind_of(media_type: str) -> PatchKind:
     """What a media type of :data:`TYPES` means."""
     if media_type == JSON_PATCH_TYPE:
-        return PatchKind(check_operations, apply)
-    return PatchKind(check_members, merge)
+        return PatchKind(check_operations, apply_operations)
+    return PatchKind(check_members, apply_merge)
 
 
-def merge(target: Any, patch: Any, _max_size: int = 0) -> Any:
-    """The result of a merge patch, RFC 7396 section 2; it is never larger than what
-    went in."""
+def apply_merge(view: JSON, patch: Any, _max_size: int) -> Any:
+    """The result of a merge patch on a view; it is never larger than what went in.
+
+    A ``null`` for a field that the view hides stays, since it is not there to go.
+    """
+    hidden = {name: None for name in patch if patch[name] is None and name not in view}
+    return {**merge(view, patch), **hidden}
+
+
+def apply_operations(view: JSON, patch: Any, max_size: int) -> Any:
+    """The result of a JSON Patch on a view.
+
+    :raises Problem: 400 when it has a member that the view has not.
+    """
+    result = apply(view, patch, max_size)
+    unknown = set(result) - set(view) if isinstance(result, dict) else ()
+    if unknown:
+        errors = [unknown_member(name) for name in sorted(unknown)]
+        raise Problem("invalid-body", errors=errors)
+    return result
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """The result of a merge patch, RFC 7396 section 2."""
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}

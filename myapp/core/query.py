@@ -81,6 +81,9 @@ class Queryable:
     def __post_init__(self) -> None:
         known = self.properties
         operators = {name: filters.operators(known[name]) for name in self.filterable}
+        for name in self.searchable:
+            if filters.scalar_type(known[name]) != "string":
+                raise TypeError(f"{name} is no text to search")
         names = {*self.filterable, *self.sortable, "id"}
         parsers = {name: filters.parser(known[name]) for name in names}
         object.__setattr__(self, "operators", operators)
@@ -262,10 +265,10 @@ def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
         if name in sort:
             raise invalid_parameter("sort", f"names {name} more than once")
         sort[name] = part.startswith("-")
-        if name == "id":
-            break
     sort.setdefault("id", next(iter(sort.values())))
-    return tuple(sort.items())
+    # No two records have the same id, so that nothing behind it has a say.
+    names = list(sort)
+    return tuple(sort.items())[: names.index("id") + 1]
 
 
 def parse_names(text: str | None, name: str, allowed: Any) -> tuple[str, ...] | None:

@@ -71,7 +71,7 @@ def collection(model: type[Model]) -> type[Resource]:
             """List every {one}, newest first, a page at a time."""
             query = parse_query(model.queryable)
             if query.cursor is not None:
-                place = read_cursor(query, query.cursor, model.queryable.parsers)
+                place = read_cursor(query, query.cursor, model.queryable.properties)
                 query = query.behind(place)
             return respond_page(model.list(query), query)
 

@@ -87,8 +87,11 @@ def page_statement(shape: Shape) -> Select[Any]:
     table, sort = shape.table, shape.sort
     conditions = [*match_conditions(shape)]
     first = table.c[sort[0][0]]
+    ordered = [part for one in sort for part in order(table, one)]
     if shape.unset is not None:
         conditions.append(first.is_(None) if shape.unset else first.is_not(None))
+        # In one of its two runs the first field needs no word on what is unset.
+        ordered = ordered[2:] if shape.unset else ordered[1:]
         sort = sort[1:] if shape.unset else sort
     if shape.after is not None:
         skipped = len(shape.sort) - len(sort)
@@ -96,7 +99,7 @@ def page_statement(shape: Shape) -> Select[Any]:
     return (
         select(table)
         .where(*conditions)
-        .order_by(*(part for one in sort for part in order(table, one)))
+        .order_by(*ordered)
         .limit(bindparam("limit"))
         .offset(bindparam("offset"))
     )
@@ -177,7 +180,9 @@ def behind(
         for number, column in enumerate(columns)
     ]
     down = {way for _, way in sort}
-    if len(down) == 1 and not any(column.nullable for column in columns[1:]):
+    # The first field is set in the run that has it; behind that run, any may be unset.
+    may_be_unset = columns if skipped else columns[1:]
+    if len(down) == 1 and not any(column.nullable for column in may_be_unset):
         row, place = tuple_(*columns), tuple_(*values)
         ahead = row < place if down.pop() else row > place
         # MariaDB finds its range by the first column alone.

@@ -2,8 +2,15 @@
 conformance suite that every resource runs: :class:`ResourceContract`."""
 
 from myapp.core.testing.bad_input import BadInput
+from myapp.core.testing.batches import Batches
 from myapp.core.testing.client import Client
 from myapp.core.testing.crud import Crud
+from myapp.core.testing.patches import Patches
+from myapp.core.testing.preconditions import Preconditions
+from myapp.core.testing.properties import Properties
+from myapp.core.testing.queries import Queries
+from myapp.core.testing.races import Races
+from myapp.core.testing.retries import Retries
 from myapp.core.testing.stores import (
     drop_database,
     make_database,
@@ -21,7 +28,17 @@ __all__ = [
 ]
 
 
-class ResourceContract(Crud, BadInput):
+class ResourceContract(
+    Crud,
+    BadInput,
+    Queries,
+    Patches,
+    Preconditions,
+    Retries,
+    Batches,
+    Races,
+    Properties,
+):
     """The conformance suite: what a client may rely on, whatever stores the records.
 
     A subclass names a resource and gives two bodies; see

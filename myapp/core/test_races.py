@@ -1,0 +1,300 @@
+"""Races, deadlocks and workers that die: nothing is lost, and nothing done twice."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any, ClassVar
+
+import pytest
+from sqlalchemy import JSON as JsonColumn
+from sqlalchemy import MetaData, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from myapp import create_app
+from myapp.core import mount, sql_idempotency
+from myapp.core.api import feature_blueprint
+from myapp.core.app import App
+from myapp.core.db import sql
+from myapp.core.feature import Feature
+from myapp.core.patch import JSON_PATCH_TYPE
+from myapp.core.redis_model import RedisModel
+from myapp.core.rest import routes_from_model
+from myapp.core.schema import JSON
+from myapp.core.sql_model import SqlModel
+from myapp.core.testing import Client, make_database
+from myapp.core.testing.batches import all_records
+from myapp.core.testing.races import at_once, crowd, one_of
+from myapp.core.testing_models import (
+    NOTES,
+    PATIENCE,
+    TICKETS,
+    PlantedNote,
+    action,
+    assert_unavailable,
+    plant,
+    postgresql_error,
+    text_schema,
+)
+from myapp.core.transaction import MAX_RETRIES, after_commit
+
+ON_EACH_STORE = pytest.mark.parametrize("url", [NOTES, TICKETS], ids=["sql", "redis"])
+BODY = {"text": "once"}
+KEY = {"Idempotency-Key": "key"}
+# Imports once, then forks a worker for each line that it reads: one that sends a
+# request to itself and is killed before or after the commit of what the view wrote.
+WORKERS = """
+import json, os, signal, sys
+from myapp import create_app
+from myapp.core import idempotency, transaction
+from myapp.core.testing_models import plant
+
+commit = transaction.commit
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def commit_and_die():
+    commit()
+    die()
+
+def work(order):
+    idempotency.LEASE = order["lease"]
+    client = plant(create_app(order["config"]), tables=False).test_client()
+    transaction.commit = commit_and_die if order["after"] else die
+    client.post(order["url"], json=order["body"], headers=order["headers"])
+
+for line in sys.stdin:
+    worker = os.fork()
+    if not worker:
+        work(json.loads(line))
+        os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]), flush=True)
+"""
+ARRAY = {"numbers": {"type": "array", "items": {"type": "integer"}, "default": []}}
+
+
+class PlantedRow(SqlModel):
+    """Numbers in SQL."""
+
+    __tablename__ = "planted_rows"
+    metadata: ClassVar[MetaData] = MetaData()
+    write_schema = {**text_schema("row"), "properties": ARRAY, "required": []}
+
+    numbers: Mapped[list[Any]] = mapped_column(JsonColumn)
+
+
+class PlantedValue(RedisModel):
+    """Numbers in Redis."""
+
+    name = "planted-value"
+    write_schema = {**text_schema("value"), "properties": ARRAY, "required": []}
+
+
+@pytest.mark.parametrize("plural", ["rows", "values"])
+def test_patches_that_add_to_an_array_lose_nothing(own_app: App, plural: str) -> None:
+    blueprint, api = feature_blueprint("numbers", __name__)
+    for name, model in (("rows", PlantedRow), ("values", PlantedValue)):
+        routes_from_model(api.namespace(name), model)
+    mount(own_app, Feature("numbers", "/numbers", "public"), blueprint)
+    with own_app.app_context():
+        PlantedRow.metadata.create_all(sql.engine)
+    client: Any = own_app.test_client()
+    url = f"/numbers/{plural}/{client.post(f'/numbers/{plural}/', json={}).json['id']}"
+
+    def act(mine: Any, number: int) -> None:
+        patch = [{"op": "add", "path": "/numbers/-", "value": number}]
+        mine.patch(url, json=patch, content_type=JSON_PATCH_TYPE)
+
+    at_once(own_app, crowd(own_app), act)
+    record = client.get(url).json
+    assert sorted(record["numbers"]) == list(range(crowd(own_app)))
+    assert record["version"] == 1 + crowd(own_app)
+
+
+def test_of_equal_posts_to_a_unique_field_one_is_stored(own_app: App) -> None:
+    client: Any = plant(own_app).test_client()
+
+    def act(mine: Any, _number: int) -> Any:
+        return one_of({201, 409}, mine, "POST", NOTES, json=BODY)
+
+    answers = at_once(own_app, 50, act)
+    made = [answer.json for answer in answers if answer.status_code == 201]
+    assert all_records(client, NOTES) == made
+    assert len(made) == 1
+    refused = [answer.json["errors"] for answer in answers if answer.status_code == 409]
+    assert {errors[0]["pointer"] for errors in refused} == {"/text"}
+
+
+@pytest.mark.parametrize("headers", [{}, KEY], ids=["bare", "with a key"])
+def test_sqlite_waits_for_another_writer_before_it_is_503(
+    redis_url: str, tmp_path: Path, headers: JSON
+) -> None:
+    database, timeout = make_database("sqlite", tmp_path), 0.3
+    names = ("SQLALCHEMY_DATABASE_URI", "REDIS_URL", "SQLITE_BUSY_TIMEOUT")
+    app = create_app(dict(zip(names, (database, redis_url, timeout))))
+    client: Any = Client(plant(app), app.response_class)
+    with app.app_context():
+        sql.create_all()
+    file = database.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        answer = client.post(NOTES, json=BODY, headers=headers, expect=503)
+        assert time.monotonic() - start >= timeout
+        assert_unavailable(answer)
+        other.execute("ROLLBACK")
+    made = client.post(NOTES, json=BODY, headers=headers).json
+    assert all_records(client, NOTES) == [made]
+    app.extensions["sql_autocommit"].dispose()
+    app.extensions["redis"].close()
+
+
+class Pair:
+    """Two views of a planted feature that are sent at the same time, and meet once
+    where SQLite, which lets one writer in at a time, would never let them."""
+
+    def __init__(self, app: App, view: Callable[["Pair", str], None]) -> None:
+        with app.app_context():
+            self.dialect = sql.engine.dialect.name
+        self.runs: Counter[str] = Counter()
+        self.barrier = threading.Barrier(1 if self.dialect == "sqlite" else 2)
+        views = {name: (lambda name=name: view(self, name)) for name in ("a", "b")}
+        self.app = plant(app, **views)
+        self.client: Any = app.test_client()
+        post = self.client.post
+        self.ids = {n: post(NOTES, json={"text": n}).json["id"] for n in views}
+
+    def meet(self, name: str) -> None:
+        """Wait for the other view, in the first run."""
+        self.runs[name] += 1
+        if self.runs[name] == 1:
+            self.barrier.wait(PATIENCE)
+
+    def texts(self) -> set[str]:
+        """What is stored in the end, after both have been answered with a 200."""
+        at_once(self.app, 2, lambda mine, n: mine.post(action("ab"[n]), expect=200))
+        # Where they have met, the database has broken one of them off.
+        assert sum(self.runs.values()) == (2 if self.dialect == "sqlite" else 3)
+        return {record["text"] for record in all_records(self.client, NOTES)}
+
+
+def test_a_deadlock_is_resolved_and_both_are_done(own_app: App) -> None:
+    def view(pair: Pair, name: str) -> None:
+        for place in (name, "ba"["ab".index(name)]):
+            record = PlantedNote.get_or_404(pair.ids[place])
+            record.update({"text": record["text"] + name.upper()})
+            if place == name:
+                pair.meet(name)
+
+    texts = Pair(own_app, view).texts()
+    assert texts in ({"aAB", "bAB"}, {"aBA", "bBA"})
+
+
+def test_views_that_read_what_the_other_writes_run_as_if_in_turn(own_app: App) -> None:
+    def view(pair: Pair, name: str) -> None:
+        connection, reading = sql.session.connection(), select(PlantedNote.text)
+        if pair.dialect == "postgresql":
+            serializable = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE"
+            connection.execute(text(serializable))
+        else:
+            reading = reading.with_for_update(read=True)
+        seen = "".join(sorted(connection.scalars(reading)))
+        pair.meet(name)
+        PlantedNote.get_or_404(pair.ids[name]).update({"text": f"{name} saw {seen}"})
+
+    texts = Pair(own_app, view).texts()
+    first_a = {"a saw ab", "b saw a saw abb"}
+    assert texts in (first_a, {"b saw ab", "a saw ab saw ab"})
+
+
+# What lets an engine report a serialization failure; SQLite has no such error.
+FAILURES = {
+    "postgresql": "DO $$ BEGIN RAISE EXCEPTION '' USING ERRCODE = '40001'; END $$",
+    "mysql": "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213",
+}
+
+
+@pytest.mark.parametrize("failures", [1, MAX_RETRIES, MAX_RETRIES + 1])
+def test_a_serialization_failure_is_retried_three_times(
+    own_app: App, failures: int
+) -> None:
+    runs: list[str] = []
+    effects: list[str] = []
+
+    def act() -> None:
+        runs.append("run")
+        after_commit(lambda: effects.append("effect"))
+        PlantedNote.create(BODY)
+        if len(runs) <= failures:
+            failure = FAILURES.get(sql.engine.dialect.name)
+            if failure is None:
+                raise postgresql_error("40001")
+            sql.session.connection().execute(text(failure))
+
+    client: Any = plant(own_app, act=act).test_client()
+    passes = failures <= MAX_RETRIES
+    answer = client.post(action("act"), expect=200 if passes else 503)
+    assert len(runs) == min(failures, 3) + 1
+    assert len(effects) == len(all_records(client, NOTES)) == int(passes)
+    if not passes:
+        assert_unavailable(answer)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Any]:
+    """The process that starts the workers."""
+    command, root = [sys.executable, "-c", WORKERS], Path(__file__).parents[2]
+    ends: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=root, **ends) as process:
+        yield process
+
+
+def kill_worker(workers: Any, app: App, lease: float = 30, **order: Any) -> None:
+    """Let a worker die of a POST: ``after`` its commit, or before it."""
+    names = ("SQLALCHEMY_DATABASE_URI", "REDIS_URL")
+    config = {name: app.config[name] for name in names}
+    line = json.dumps({"config": config, "lease": lease, "body": BODY, **order})
+    print(line, file=workers.stdin, flush=True)
+    assert int(workers.stdout.readline()) == -SIGKILL
+
+
+@ON_EACH_STORE
+def test_a_worker_killed_before_its_commit_has_written_nothing(
+    own_app: App, workers: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What has expired is taken over, not found missing.
+    monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 10**9)
+    client: Any = plant(own_app).test_client()
+    kill_worker(workers, own_app, url=url, after=False, headers=KEY)
+    assert all_records(client, url) == []
+    client.post(url, json=BODY, headers=KEY, expect=409)
+    other = {"Idempotency-Key": "another"}
+    kill_worker(workers, own_app, 0.05, url=url, after=False, headers=other)
+    sent: Any = ({201, 409}, client, "POST", url)
+    deadline = time.monotonic() + PATIENCE
+    while (answer := one_of(*sent, json=BODY, headers=other)).status_code == 409:
+        assert time.monotonic() < deadline
+    assert "Idempotent-Replayed" not in answer.headers
+    assert all_records(client, url) == [answer.json]
+
+
+@ON_EACH_STORE
+def test_a_worker_killed_after_its_commit_is_answered_for(
+    own_app: App, workers: Any, url: str
+) -> None:
+    client: Any = plant(own_app).test_client()
+    kill_worker(workers, own_app, url=url, after=True, headers=KEY)
+    (record,) = all_records(client, url)
+    answer = client.post(url, json=BODY, headers=KEY)
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert answer.headers["Location"] == f"{url}{record['id']}"
+    assert answer.json == record
+    assert all_records(client, url) == [record]

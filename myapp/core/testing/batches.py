@@ -1,0 +1,292 @@
+"""Conformance: many writes in one request, all or nothing."""
+
+from typing import Any
+
+import pytest
+import uuid_utils
+
+from myapp.core.batch import is_reference
+from myapp.core.schema import JSON
+from myapp.core.testing.case import ResourceCase
+from myapp.core.testing.client import Client
+
+MAX_ITEMS = 1000
+BAD = {"no such field": 1}
+NO_BATCHES: dict[str, tuple[Any, str]] = {
+    "an array": ([], ""),
+    "another part": ({"creates": []}, "/creates"),
+    "no list": ({"create": {}}, "/create"),
+    "an update that is none": ({"update": [1]}, "/update/0"),
+    "an update of nothing": ({"update": [{}]}, "/update/0/id"),
+    "an id that is none": ({"update": [{"id": 1}]}, "/update/0/id"),
+    "a version that is none": (
+        {"update": [{"id": "#/create/0", "version": "1"}]},
+        "/update/0/version",
+    ),
+    "a delete that is none": ({"delete": [1]}, "/delete/0"),
+    "a delete of more": ({"delete": [{"id": "#/create/0", "x": 1}]}, "/delete/0"),
+}
+# There is one create beside each of them.
+NO_IDS = (
+    "",
+    "1",
+    "#/create/1",
+    "#/create/9999",
+    "#/create/-1",
+    "#/create/00",
+    "#/create/0x",
+    "#/create/٠",
+    "#/create/",
+    "#/update/0",
+    "/create/0",
+)
+
+
+def all_records(client: Client, url: str) -> list[JSON]:
+    """All records of a resource, newest first, from as many pages as they fill."""
+    items: list[JSON] = []
+    cursor = ""
+    while True:
+        page = client.get(f"{url}?limit=100{cursor}").json
+        items += page["items"]
+        if page["next"] is None:
+            return items
+        cursor = f"&cursor={page['next']}"
+
+
+class Batches(ResourceCase):
+    """What POST on ``batch`` does."""
+
+    def send_batch(self, client: Client, expect: int = 200, **parts: Any) -> JSON:
+        """Send a batch; the body of its answer."""
+        url = f"{self.url}batch"
+        return dict(client.post(url, json=parts, expect=expect).json)
+
+    def every_change(self) -> JSON:
+        """An update of every field that clients can see."""
+        return {name: self.other[name] for name in self.model.writable}
+
+    def rejected(
+        self, client: Client, expect: int, pointer: str, **parts: Any
+    ) -> list[JSON]:
+        """Send a batch that must change nothing; the errors, the first of which
+        points at something."""
+        before = all_records(client, self.url)
+        errors = list(self.send_batch(client, expect=expect, **parts)["errors"])
+        assert errors[0]["pointer"] == pointer
+        assert all_records(client, self.url) == before
+        return errors
+
+    def test_a_batch_creates_updates_and_deletes(self, client: Client) -> None:
+        kept, gone = self.make(client), self.make(client)
+        answer = self.send_batch(
+            client,
+            create=[self.full, self.other],
+            update=[{"id": kept["id"], "version": 1, **self.every_change()}],
+            delete=[{"id": gone["id"], "version": 1}],
+        )
+        first, second = answer["create"]
+        (changed,) = answer["update"]
+        assert answer["delete"] == [gone["id"]]
+        assert all_records(client, self.url) == [second, first, changed]
+        for record, body in ((first, self.full), (second, self.other)):
+            shown = {name: body[name] for name in self.model.writable}
+            assert {name: record[name] for name in shown} == shown
+            assert record["version"] == 1
+        assert {n: changed[n] for n in self.model.writable} == self.every_change()
+        assert (changed["id"], changed["version"]) == (kept["id"], 2)
+        assert changed["created_at"] == kept["created_at"]
+        client.get(self.item(gone), expect=404)
+
+    def test_an_update_in_a_batch_keeps_what_it_does_not_name(
+        self, client: Client
+    ) -> None:
+        record = self.make(client)
+        for version, name in enumerate(self.model.writable, start=1):
+            item = {"id": record["id"], "version": version, name: self.other[name]}
+            (changed,) = self.send_batch(client, update=[item])["update"]
+            assert changed[name] == self.other[name]
+            mine = {"updated_at", "version", name}
+            assert {n: changed[n] for n in changed if n not in mine} == {
+                n: record[n] for n in record if n not in mine
+            }
+            record = changed
+
+    def test_null_in_an_update_of_a_batch_resets_a_field(self, client: Client) -> None:
+        optional = [n for n in self.model.writable if n not in self.required]
+        item = {"id": self.make(client)["id"], "version": 1, **dict.fromkeys(optional)}
+        (changed,) = self.send_batch(client, update=[item])["update"]
+        assert {name: changed[name] for name in optional} == {
+            name: self.model.defaults[name] for name in optional
+        }
+
+    def test_a_batch_of_nothing_changes_nothing(self, client: Client) -> None:
+        record = self.make(client)
+        nothing: JSON = {"create": [], "update": [], "delete": []}
+        assert self.send_batch(client) == self.send_batch(client, **nothing) == nothing
+        assert all_records(client, self.url) == [record]
+
+    def test_the_largest_batch_comes_back_in_its_order(self, client: Client) -> None:
+        made = self.send_batch(client, create=[self.minimal] * MAX_ITEMS)["create"]
+        assert len(made) == MAX_ITEMS
+        assert all_records(client, self.url) == made[::-1]
+        gone = [{"id": record["id"], "version": 1} for record in made]
+        ids = self.send_batch(client, delete=gone)["delete"]
+        assert ids == [record["id"] for record in made]
+        assert all_records(client, self.url) == []
+
+    def test_a_larger_batch_is_413(self, client: Client) -> None:
+        record = self.make(client)
+        many = [self.minimal] * (MAX_ITEMS - 1)
+        this = {"id": record["id"], "version": 1}
+        for parts in (
+            {"create": [*many, self.minimal, self.minimal]},
+            {"create": many, "update": [this], "delete": ["#/create/0"]},
+            {"delete": [str(uuid_utils.uuid7())] * (MAX_ITEMS + 1)},
+        ):
+            problem = self.send_batch(client, expect=413, **parts)
+            assert problem["type"] == "/problems/too-large"
+            assert str(MAX_ITEMS) in problem["detail"]
+        assert all_records(client, self.url) == [record]
+
+    @pytest.mark.parametrize("index", [0, 3, 6])
+    def test_one_bad_item_refuses_the_whole_batch(
+        self, client: Client, index: int
+    ) -> None:
+        made = [self.make(client) for _ in range(7)]
+        creates = [self.full] * 7
+        updates = [{"id": record["id"], "version": 1} for record in made]
+        for part, items in (("create", creates), ("update", updates)):
+            bad: list[JSON] = list(items)
+            bad[index] = {**items[index], **BAD}
+            where = f"/{part}/{index}"
+            parts = {"create": creates, "update": updates, part: bad}
+            (error,) = self.rejected(client, 400, f"{where}/no such field", **parts)
+            assert error["keyword"] == "additionalProperties"
+        for name in self.required:
+            bad = list(creates)
+            bad[index] = {n: self.full[n] for n in self.full if n != name}
+            self.rejected(client, 400, f"/create/{index}/{name}", create=bad)
+        deletes: list[Any] = [record["id"] for record in made]
+        deletes[index] = "no id"
+        self.rejected(client, 400, f"/delete/{index}/id", delete=deletes)
+
+    def test_each_error_of_a_batch_points_at_its_item(self, client: Client) -> None:
+        record = self.make(client)
+        errors = self.rejected(
+            client,
+            400,
+            "/create/0/no such field",
+            create=[{**self.full, **BAD}, self.full, 1],
+            update=[{"id": record["id"], "version": 1, **BAD}, {"id": "none"}],
+            delete=["no id", record["id"]],
+        )
+        assert [error["pointer"] for error in errors] == [
+            "/create/0/no such field",
+            "/create/2",
+            "/update/0/no such field",
+            "/update/1/id",
+            "/delete/0/id",
+            "/delete/1/id",
+        ]
+
+    @pytest.mark.parametrize(("body", "pointer"), NO_BATCHES.values(), ids=NO_BATCHES)
+    def test_what_is_no_batch(self, client: Client, body: Any, pointer: str) -> None:
+        problem = client.post(f"{self.url}batch", json=body, expect=400).json
+        assert problem["type"] == "/problems/invalid-body"
+        assert problem["errors"][0]["pointer"] == pointer
+
+    def test_a_batch_refuses_what_the_server_owns(self, client: Client) -> None:
+        record = self.make(client)
+        for name in ("id", "created_at", "updated_at", "version"):
+            body = {**self.full, name: record[name]}
+            self.rejected(client, 400, f"/create/0/{name}", create=[body])
+        for name in ("created_at", "updated_at"):
+            item = {"id": record["id"], "version": 1, name: record[name]}
+            self.rejected(client, 400, f"/update/0/{name}", update=[item])
+
+    def test_a_reference_in_a_batch_stands_for_what_it_creates(
+        self, client: Client
+    ) -> None:
+        answer = self.send_batch(
+            client,
+            create=[self.full] * 4,
+            update=[{"id": "#/create/2", "version": 1, **self.every_change()}],
+            delete=["#/create/0", {"id": "#/create/1", "version": 1}][
+                self.needs_version :
+            ],
+        )
+        ids = [record["id"] for record in answer["create"]]
+        (changed,) = answer["update"]
+        assert (changed["id"], changed["version"]) == (ids[2], 2)
+        assert answer["delete"] == ids[self.needs_version : 2]
+        left = [answer["create"][3], changed, *answer["create"][: self.needs_version]]
+        assert all_records(client, self.url) == left
+
+    @property
+    def needs_version(self) -> int:
+        """1 where every item needs its version, else 0."""
+        return int(self.model.requires_if_match)
+
+    def test_a_batch_needs_versions_where_the_model_demands_it(
+        self, client: Client
+    ) -> None:
+        made = [self.make(client) for _ in range(3)]
+        expect = 428 if self.needs_version else 200
+        update = [{"id": made[0]["id"], **self.every_change()}]
+        delete = [made[1]["id"], {"id": made[2]["id"]}]
+        self.send_batch(client, expect=expect, update=update, delete=delete)
+        assert len(all_records(client, self.url)) == (3 if self.needs_version else 1)
+
+    def test_a_reference_to_nothing_in_a_batch_is_no_id(self, client: Client) -> None:
+        fields = [n for n in self.model.writable if is_reference(self.model, n)]
+        for text in NO_IDS:
+            for name in fields:
+                body = {**self.full, name: text}
+                self.rejected(client, 400, f"/create/0/{name}", create=[body])
+            item = {"id": text, "version": 1}
+            for part in ("update", "delete"):
+                parts = {"create": [self.full], part: [item]}
+                self.rejected(client, 400, f"/{part}/0/id", **parts)
+
+    @pytest.mark.parametrize("index", [0, 2, 4])
+    def test_another_version_in_a_batch_is_412(
+        self, client: Client, index: int
+    ) -> None:
+        made = [self.make(client) for _ in range(5)]
+        items: list[JSON] = [{"id": record["id"], "version": 1} for record in made]
+        items[index]["version"] = 2
+        where = f"{index}/version"
+        updates = [{**item, **self.every_change()} for item in items]
+        create = [self.full]
+        self.rejected(client, 412, f"/update/{where}", update=updates, create=create)
+        self.rejected(client, 412, f"/delete/{where}", delete=items, create=create)
+
+    @pytest.mark.parametrize("index", [0, 2, 4])
+    def test_a_missing_record_in_a_batch_is_422(
+        self, client: Client, index: int
+    ) -> None:
+        made = [self.make(client) for _ in range(5)]
+        items: list[JSON] = [{"id": record["id"], "version": 1} for record in made]
+        client.delete(self.item(made[index]), headers={"If-Match": '"1"'})
+        updates = [{**item, **self.every_change()} for item in items]
+        for part, parts in (("update", updates), ("delete", items)):
+            sent = {"create": [self.full], part: parts}
+            (error,) = self.rejected(client, 422, f"/{part}/{index}/id", **sent)
+            assert error["keyword"] == "reference"
+
+    def test_a_batch_names_a_record_once(self, client: Client) -> None:
+        made = [self.make(client) for _ in range(2)]
+        one, two = ({"id": record["id"], "version": 1} for record in made)
+        capital = {**one, "id": one["id"].upper()}
+        created = {"id": "#/create/0", "version": 1}
+        for parts, where in (
+            ({"update": [one, two, one]}, "/update/2/id"),
+            ({"update": [one, capital]}, "/update/1/id"),
+            ({"delete": [two, one, one["id"]]}, "/delete/2/id"),
+            ({"update": [one, two], "delete": [two]}, "/delete/0/id"),
+            ({"update": [created], "delete": ["#/create/0"]}, "/delete/0/id"),
+        ):
+            sent = {"create": [self.full], **parts}
+            (error,) = self.rejected(client, 400, where, **sent)
+            assert error["keyword"] == "uniqueItems"

@@ -1,0 +1,289 @@
+"""Conformance: ETags and conditional requests, RFC 9110 sections 8.8 and 13.
+
+Every record of these tests has version 2, so that no tag is right by chance.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import uuid_utils
+
+from myapp.core.schema import JSON
+from myapp.core.testing.case import ResourceCase
+from myapp.core.testing.client import Client
+
+CURRENT = '"2"'
+FAILED, BAD = "/problems/precondition-failed", "/problems/bad-request"
+# Header values that name the current version, by the strong comparison.
+STRONG = [
+    '"2"',
+    "*",
+    '"1", "2"',
+    '"2","1"',
+    'W/"2", "2"',
+    '"a,b", "2"',
+    '"é" , "2"',
+]
+# Lists with empty elements, which do not count (section 5.6.1.2).
+GAPS = ['"2" ,', ', "2"', '"1", , "2"', ',,"2",,']
+# Those that name it by the weak comparison only.
+WEAK = ['W/"2"', '"1", W/"2"', 'W/"1",W/"2"']
+# Those that name another version, or none.
+STALE = [
+    '"1"',
+    'W/"1"',
+    '"3"',
+    '"02"',
+    '"2."',
+    '"W/2"',
+    '"*"',
+    '""',
+    '"2,"',
+    '"1", "3"',
+]
+MALFORMED = [
+    "2",
+    '"2',
+    '2"',
+    "'2'",
+    "W/2",
+    'w/"2"',
+    'W/ "2"',
+    "W/*",
+    "**",
+    '*, "2"',
+    '"2", *',
+    '"2" "1"',
+    '"1""2"',
+    '"2";',
+    '"1"2"',
+    '"2 "',
+    '"2", W/',
+    "9" * 5000,
+]
+SOME_DATES = {
+    "If-Modified-Since": "Fri, 31 Dec 9999 23:59:59 GMT",
+    "If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT",
+}
+ITEM_METHODS = ("PUT", "merge", "JSON Patch", "DELETE")
+
+
+class Preconditions(ResourceCase):
+    """A write under a condition happens in time or not at all; a read is not repeated
+    while nothing has changed."""
+
+    @pytest.fixture(autouse=True)
+    def _prepared(self, client: Client) -> None:
+        self.prepare(client)
+
+    def second_version(self, client: Client) -> JSON:
+        """A stored record of version 2."""
+        record = self.make(client)
+        match = {"If-Match": "*"}
+        url = self.item(record)
+        return dict(client.put(url, json=self.full, headers=match).json)
+
+    def write_if(
+        self, client: Client, record: JSON, how: str, headers: JSON, expect: int = 0
+    ) -> Any:
+        """Write a record in one of the ways; by default it is to be done."""
+        url, body = self.item(record), self.other
+        root = [{"op": "replace", "path": "", "value": body}]
+        method, kind, data = {
+            "PUT": ("PUT", "application/json", json.dumps(body)),
+            "merge": ("PATCH", "application/merge-patch+json", json.dumps(body)),
+            "JSON Patch": ("PATCH", "application/json-patch+json", json.dumps(root)),
+            "DELETE": ("DELETE", None, None),
+        }[how]
+        expect = expect or (204 if how == "DELETE" else 200)
+        return client.open(
+            url,
+            method=method,
+            data=data,
+            content_type=kind,
+            headers=headers,
+            expect=expect,
+        )
+
+    def written(self, client: Client, how: str, headers: JSON) -> None:
+        """Write a new record, and see that it has happened."""
+        record = self.second_version(client)
+        answer = self.write_if(client, record, how, headers)
+        if how == "DELETE":
+            client.get(self.item(record), expect=404)
+            return
+        assert answer.json["version"] == 3
+        assert answer.headers["ETag"] == '"3"'
+        after = client.get(self.item(record))
+        assert after.json == answer.json
+        assert {name: after.json[name] for name in self.other} == self.other
+
+    def not_written(
+        self, client: Client, record: JSON, how: str, headers: JSON, expect: int
+    ) -> str:
+        """Try to write a record, and see that nothing has changed; which problem."""
+        answer = self.write_if(client, record, how, headers, expect)
+        after = client.get(self.item(record))
+        assert after.json == record
+        assert after.headers["ETag"] == CURRENT
+        return str(answer.json["type"])
+
+    def test_the_etag_is_strong_and_of_the_version(self, client: Client) -> None:
+        created = client.post(self.url, json=self.full)
+        record, answers = created.json, [created]
+        url = self.item(record)
+        for how in ITEM_METHODS[:3]:
+            answers.append(self.write_if(client, record, how, {"If-Match": "*"}))
+        for version, answer in enumerate(answers, 1):
+            assert answer.headers["ETag"] == f'"{version}"'
+            assert answer.json["version"] == version
+        for read in (client.get, client.head):
+            assert read(url).headers.getlist("ETag") == ['"4"']
+
+    def test_the_etag_stays_while_nothing_is_written(self, client: Client) -> None:
+        record, other = self.second_version(client), self.second_version(client)
+        url, bad = self.item(record), {"unheard": 1}
+        client.get(self.url)
+        client.options(url)
+        match = {"If-Match": "*"}
+        client.put(url, json=bad, headers=match, expect=400)
+        client.patch(url, json=bad, headers=match, expect=400)
+        client.put(url, data=b"{", headers=match, expect=415)
+        for how in ITEM_METHODS:
+            self.write_if(client, record, how, {"If-Match": '"1"'}, 412)
+        self.write_if(client, other, "DELETE", match)
+        for read in (client.get, client.head):
+            assert read(url).headers["ETag"] == CURRENT
+        assert client.get(url).json == record
+
+    @pytest.mark.parametrize("how", ITEM_METHODS)
+    def test_if_match_of_this_version_writes(self, client: Client, how: str) -> None:
+        for tags in STRONG:
+            self.written(client, how, {"If-Match": tags})
+
+    def test_gaps_in_a_list_of_tags_do_not_count(self, client: Client) -> None:
+        for tags in GAPS:
+            self.written(client, "PUT", {"If-Match": tags})
+            self.read_if(client, self.second_version(client), tags, 304)
+
+    @pytest.mark.parametrize("how", ITEM_METHODS)
+    def test_if_match_of_another_is_412(self, client: Client, how: str) -> None:
+        record = self.second_version(client)
+        for tags in (*STALE, *WEAK, ""):
+            for more in ({}, {"If-None-Match": '"1"'}):
+                headers = {"If-Match": tags, **more}
+                assert self.not_written(client, record, how, headers, 412) == FAILED
+
+    @pytest.mark.parametrize("how", ITEM_METHODS)
+    def test_if_none_match_of_this_is_412(self, client: Client, how: str) -> None:
+        record = self.second_version(client)
+        for tags in (*STRONG, *WEAK):
+            headers = {"If-Match": CURRENT, "If-None-Match": tags}
+            assert self.not_written(client, record, how, headers, 412) == FAILED
+            del headers["If-Match"]
+            if not self.model.requires_if_match:
+                assert self.not_written(client, record, how, headers, 412) == FAILED
+
+    @pytest.mark.parametrize("how", ITEM_METHODS)
+    def test_if_none_match_of_another_writes(self, client: Client, how: str) -> None:
+        for tags in STALE:
+            self.written(client, how, {"If-Match": CURRENT, "If-None-Match": tags})
+
+    @pytest.mark.parametrize("how", ITEM_METHODS)
+    def test_malformed_conditions_are_400(self, client: Client, how: str) -> None:
+        record = self.second_version(client)
+        for tags in MALFORMED:
+            for headers in (
+                {"If-Match": tags},
+                {"If-Match": CURRENT, "If-None-Match": tags},
+            ):
+                assert self.not_written(client, record, how, headers, 400) == BAD
+
+    @pytest.mark.parametrize("how", ITEM_METHODS)
+    def test_a_stale_etag_never_writes(self, client: Client, how: str) -> None:
+        record = self.make(client)
+        first = {"If-Match": client.get(self.item(record)).headers["ETag"]}
+        stored = self.write_if(client, record, "merge", first).json
+        self.write_if(client, record, how, first, 412)
+        assert client.get(self.item(record)).json == stored
+        self.write_if(client, record, how, {"If-Match": CURRENT})
+
+    def test_what_is_not_there_is_404_before_412(self, client: Client) -> None:
+        record = self.second_version(client)
+        self.write_if(client, record, "DELETE", {"If-Match": CURRENT})
+        for gone in (record, {"id": str(uuid_utils.uuid7())}):
+            for tags in (CURRENT, '"1"', "*", 'W/"2"'):
+                for headers in ({"If-Match": tags}, {"If-None-Match": tags}, {}):
+                    for how in ITEM_METHODS:
+                        self.write_if(client, gone, how, headers, 404)
+                    for read in (client.get, client.head):
+                        read(self.item(gone), headers=headers, expect=404)
+
+    def test_a_read_of_what_is_known_is_304(self, client: Client) -> None:
+        record = self.second_version(client)
+        for tags in (*STRONG, *WEAK):
+            get, head = self.read_if(client, record, tags, 304)
+            assert get.headers["ETag"] == CURRENT
+            assert get.data == head.data == b""
+            # A 304 may repeat the length of the 200 and no other, section 8.6.
+            assert "Content-Type" not in get.headers
+            assert "Content-Length" not in get.headers
+            assert client.get(self.item(record)).json == record
+
+    def test_a_read_of_what_is_new_is_200(self, client: Client) -> None:
+        record = self.second_version(client)
+        for tags in (*STALE, ""):
+            get, head = self.read_if(client, record, tags, 200)
+            assert get.json == record
+            assert get.headers["ETag"] == CURRENT
+            assert head.data == b""
+            assert int(head.headers["Content-Length"]) == len(get.data)
+
+    def test_a_read_with_a_malformed_condition_is_400(self, client: Client) -> None:
+        record = self.second_version(client)
+        for tags in MALFORMED:
+            get, _ = self.read_if(client, record, tags, 400)
+            assert get.json["type"] == BAD
+
+    def read_if(
+        self, client: Client, record: JSON, tags: str, expect: int
+    ) -> list[Any]:
+        """GET and HEAD with If-None-Match; their headers are the same."""
+        headers, url = {"If-None-Match": tags, "X-Request-ID": "same"}, self.item(
+            record
+        )
+        reads: list[Callable[..., Any]] = [client.get, client.head]
+        get, head = [read(url, headers=headers, expect=expect) for read in reads]
+        assert list(get.headers) == list(head.headers)
+        return [get, head]
+
+    def test_a_write_ends_what_is_known(self, client: Client) -> None:
+        record = self.second_version(client)
+        url, known = self.item(record), {"If-None-Match": CURRENT}
+        client.get(url, headers=known, expect=304)
+        changed = self.write_if(client, record, "merge", {"If-Match": CURRENT}).json
+        assert client.get(url, headers=known).json == changed
+        known = {"If-None-Match": '"3"'}
+        client.get(url, headers=known, expect=304)
+        self.write_if(client, record, "DELETE", {"If-Match": '"3"'})
+        client.get(url, headers=known, expect=404)
+
+    def test_an_embedded_record_is_always_sent(self, client: Client) -> None:
+        record = self.second_version(client)
+        for name in self.model.relations:
+            url = f"{self.item(record)}?expand={name}"
+            for tags in (CURRENT, "*", 'W/"2"'):
+                known = {"If-None-Match": tags}
+                whole = dict(client.get(url, headers=known, expect=200).json)
+                assert name in whole
+                assert {field: whole[field] for field in record} == record
+                assert client.head(url, headers=known, expect=200).data == b""
+
+    def test_dates_are_no_condition(self, client: Client) -> None:
+        record = self.second_version(client)
+        answer = client.get(self.item(record), headers=SOME_DATES, expect=200)
+        assert answer.json == record
+        assert answer.headers.get("Last-Modified") is None
+        self.written(client, "PUT", {**SOME_DATES, "If-Match": CURRENT})

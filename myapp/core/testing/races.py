@@ -1,0 +1,208 @@
+"""Conformance: clients that write at once lose nothing and double nothing."""
+
+import threading
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from myapp.core.app import App
+from myapp.core.schema import JSON, SERVER_FIELDS
+from myapp.core.testing.batches import all_records
+from myapp.core.testing.case import ResourceCase
+from myapp.core.testing.client import Client, check_response
+
+# Seconds after which a test gives up; none is that slow.
+PATIENCE = 30.0
+
+T = TypeVar("T")
+
+
+def at_once(app: App, count: int, act: Callable[[Any, int], T]) -> list[T]:
+    """Call a function in so many threads that start together.
+
+    :param act: called with a client of the thread's own and the thread's number.
+    :returns: what each call returned.
+    """
+    start = threading.Barrier(count)
+
+    def run(number: int) -> T:
+        client = app.test_client()
+        start.wait(PATIENCE)
+        return act(client, number)
+
+    with ThreadPoolExecutor(count) as pool:
+        calls = [pool.submit(run, number) for number in range(count)]
+        return [call.result() for call in calls]
+
+
+def crowd(app: App) -> int:
+    """How many clients race: fewer on SQLite, where writers wait for each other."""
+    return 16 if app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite") else 50
+
+
+def one_of(
+    statuses: Collection[int], client: Client, method: str, url: str, **kwargs: Any
+) -> TestResponse:
+    """Send a request that may end in several ways, and check the answer as the
+    client does."""
+    answer = FlaskClient.open(client, url, method=method, buffered=True, **kwargs)
+    assert answer.status_code in statuses, f"{method} {url}: {answer.text[:500]}"
+    check_response(client.application, answer)
+    return answer
+
+
+class Races(ResourceCase):
+    """What a client may rely on while others write."""
+
+    def racing(self, app: App) -> Client:
+        """A client of a database of the test's own, with what the bodies refer to."""
+        client: Any = app.test_client()
+        self.prepare(client)
+        return client  # type: ignore[no-any-return]
+
+    def a_change(self) -> JSON:
+        """The body of a PATCH."""
+        return {name: self.other[name] for name in self.model.writable}
+
+    def test_of_all_who_hold_a_version_one_writes(self, own_app: App) -> None:
+        client = self.racing(own_app)
+        url, body = self.item(self.make(client)), self.a_change()
+        count = crowd(own_app)
+        all_have_read = threading.Barrier(count)
+
+        def act(mine: Client, _number: int) -> int:
+            seen = mine.get(url).headers["ETag"]
+            all_have_read.wait(PATIENCE)
+            while True:
+                sent = {"json": body, "headers": {"If-Match": seen}}
+                answer = one_of({200, 412}, mine, "PATCH", url, **sent)
+                if answer.status_code == 200:
+                    version = int(answer.json["version"])
+                    assert seen == f'"{version - 1}"'
+                    return version
+                seen = mine.get(url).headers["ETag"]
+
+        versions = at_once(own_app, count, act)
+        assert sorted(versions) == list(range(2, count + 2))
+        assert client.get(url).json["version"] == count + 1
+
+    def test_patches_at_once_are_all_done(self, own_app: App) -> None:
+        client = self.racing(own_app)
+        url, body = self.item(self.make(client)), self.a_change()
+        count = 0 if self.model.requires_if_match else crowd(own_app)
+        if not count:
+            client.patch(url, json=body, expect=428)
+            return
+
+        def act(mine: Client, _number: int) -> int:
+            return int(mine.patch(url, json=body).json["version"])
+
+        versions = at_once(own_app, count, act)
+        assert sorted(versions) == list(range(2, count + 2))
+        assert client.get(url).json["version"] == count + 1
+
+    def test_one_key_sent_at_once_writes_once(self, own_app: App) -> None:
+        client = self.racing(own_app)
+        sent = {"json": self.full, "headers": {"Idempotency-Key": "key"}}
+
+        def act(mine: Client, _number: int) -> TestResponse:
+            return one_of({201, 409}, mine, "POST", self.url, **sent)
+
+        answers = at_once(own_app, 20, act)
+        made = [answer for answer in answers if answer.status_code == 201]
+        first = [one for one in made if "Idempotent-Replayed" not in one.headers]
+        assert len(first) == 1
+        assert {answer.data for answer in made} == {first[0].data}
+        assert all_records(client, self.url) == [first[0].json]
+        assert client.post(self.url, **sent).data == first[0].data
+
+    def test_a_delete_and_updates_at_once_agree(self, own_app: App) -> None:
+        client = self.racing(own_app)
+        conditions: list[JSON] = [{"If-Match": '"1"'}, {}]
+        for headers in conditions[: 1 if self.model.requires_if_match else 2] * 3:
+            url = self.item(self.make(client))
+            requests: Any = (
+                ("DELETE", {}),
+                ("PATCH", {"json": self.a_change()}),
+                ("PUT", {"json": self.other}),
+            ) * 2
+
+            def act(mine: Client, number: int) -> int:
+                method, more = requests[number]
+                ends = {200, 204, 404, 409, 412}
+                sent = {**more, "headers": headers}
+                return one_of(ends, mine, method, url, **sent).status_code
+
+            ends = at_once(own_app, len(requests), act)
+            written, deleted = ends.count(200), ends.count(204)
+            if headers:
+                assert written + deleted == 1
+            else:
+                assert deleted == 1
+            left = client.get(url, expect=404 if deleted else 200).json
+            assert deleted or left["version"] == 1 + written
+
+    def test_batches_at_once_that_cross_are_all_done(self, own_app: App) -> None:
+        client = self.racing(own_app)
+        ids = [self.make(client)["id"] for _ in range(4)]
+        if self.model.requires_if_match:
+            return
+
+        def act(mine: Client, number: int) -> None:
+            order = ids if number % 2 else ids[::-1]
+            update = [{"id": id, **self.a_change()} for id in order]
+            mine.post(f"{self.url}batch", json={"update": update}, expect=200)
+
+        at_once(own_app, 8, act)
+        assert {one["version"] for one in all_records(client, self.url)} == {9}
+
+    def test_pages_have_each_record_once_while_others_write(self, own_app: App) -> None:
+        client = self.racing(own_app)
+        kept = {
+            self.make(client, **self.other if number % 2 else {})["id"]
+            for number in range(12)
+        }
+        done = threading.Event()
+
+        def write(mine: Client) -> None:
+            while not done.is_set():
+                record = self.make(mine)
+                url, tag = self.item(record), {"If-Match": '"1"'}
+                body = self.a_change()
+                changed = mine.patch(url, json=body, headers=tag)
+                tag = {"If-Match": changed.headers["ETag"]}
+                mine.delete(url, headers=tag)
+
+        def act(mine: Client, number: int) -> None:
+            if number:
+                write(mine)
+                return
+            try:
+                for sort in self.orders():
+                    seen = ids_of_pages(mine, f"{self.url}?limit=3{sort}")
+                    # Others may move to another page meanwhile; these do not.
+                    assert sorted(id for id in seen if id in kept) == sorted(kept)
+            finally:
+                done.set()
+
+        at_once(own_app, 3, act)
+
+    def orders(self) -> list[str]:
+        """The orders that the list has, where no write moves a record."""
+        fields = [name for name in self.model.sortable if name not in SERVER_FIELDS]
+        return ["", *(f"&sort={sign}{name}" for name in fields for sign in ("", "-"))]
+
+
+def ids_of_pages(client: Client, url: str) -> list[str]:
+    """The ids of a list, page by page."""
+    ids: list[str] = []
+    cursor = ""
+    while True:
+        page = client.get(url + cursor).json
+        ids += [item["id"] for item in page["items"]]
+        if page["next"] is None:
+            return ids
+        cursor = f"&cursor={page['next']}"
