@@ -1,7 +1,11 @@
 """Commands that every feature shares: ``flask seed``, ``flask dev``, a secret."""
 
 import logging
+import os
 import secrets
+import signal
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,9 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 
 from myapp.core.db import redis_store, sql
 from myapp.core.openapi import build_document
+
+# Seconds between two looks at whether the reloader still runs.
+PARENT_CHECK = 0.5
 
 
 @click.command("seed")
@@ -37,8 +44,18 @@ def dev(host: str, port: int) -> None:
         upgrade()
         click.get_current_context().invoke(seed)
         echo_urls(app, f"http://{host}:{port}")
+    else:
+        threading.Thread(target=end_with_parent, daemon=True).start()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     run_simple(host, port, app, use_reloader=True, use_debugger=False, threaded=True)
+
+
+def end_with_parent() -> None:
+    """End this process when the reloader that started it is gone, however it went."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(PARENT_CHECK)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def echo_urls(app: Flask, base: str) -> None:

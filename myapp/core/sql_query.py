@@ -11,7 +11,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    Integer,
     Select,
     Table,
     and_,
@@ -90,8 +92,9 @@ def page_statement(shape: Shape) -> Select[Any]:
     ordered = [part for one in sort for part in order(table, one)]
     if shape.unset is not None:
         conditions.append(first.is_(None) if shape.unset else first.is_not(None))
-        # In one of its two runs the first field needs no word on what is unset.
-        ordered = ordered[2:] if shape.unset else ordered[1:]
+        # In one of its two runs the first field needs no word on what is unset. It
+        # stays in the order of the other one too, as PostgreSQL finds the index by it.
+        ordered = ordered[1:]
         sort = sort[1:] if shape.unset else sort
     if shape.after is not None:
         skipped = len(shape.sort) - len(sort)
@@ -125,9 +128,10 @@ def match_conditions(shape: Shape) -> list[ColumnElement[bool]]:
 
 def condition(column: Any, operator: str, number: int, count: int) -> Any:
     """One filter on a column, with bound values."""
-    value = bindparam(f"filter{number}", type_=column.type)
+    value = bindparam(f"filter{number}", type_=compared(column))
     if operator == "in":
-        return column.in_(bindparam(f"filter{number}", expanding=True))
+        values = bindparam(f"filter{number}", expanding=True, type_=compared(column))
+        return column.in_(values)
     if operator == "ne":
         return (
             or_(column != value, column.is_(None))
@@ -144,6 +148,12 @@ def condition(column: Any, operator: str, number: int, count: int) -> Any:
         "lt": column < value,
         "lte": column <= value,
     }[operator]
+
+
+def compared(column: Any) -> Any:
+    """The type of what a column is compared with: any integer, also one that is too
+    large for the column."""
+    return BigInteger() if isinstance(column.type, Integer) else column.type
 
 
 def successor(text: str) -> str:
@@ -176,7 +186,7 @@ def behind(
     """
     columns = [table.c[name] for name, _ in sort]
     values = [
-        bindparam(f"after{number + skipped}", type_=column.type)
+        bindparam(f"after{number + skipped}", type_=compared(column))
         for number, column in enumerate(columns)
     ]
     down = {way for _, way in sort}

@@ -162,6 +162,11 @@ class Crud(ResourceCase):
             settled = name in self.required or field.get("default") is not None
             assert column.nullable is not settled, f"{name}: required is NOT NULL"
             assert isinstance(column.type, column_type(field)), name
+            if type(column.type) is Integer:
+                least, most = field.get("minimum"), field.get("maximum")
+                bounds = f"{name}: an INTEGER needs bounds of 32 bits; or BigInteger"
+                assert least is not None and least >= -(2**31), bounds
+                assert most is not None and most < 2**31, bounds
             if isinstance(column.type, Varchar):
                 assert column.type.length == field.get("maxLength"), name
 
