@@ -32,11 +32,12 @@ class RedisAnswers:
         """Set the key unless it is there; Redis ends the lease by itself."""
         key = self.model.prefix() + self.key(claim)
         value = orjson.dumps({"fingerprint": claim.fingerprint, "owner": claim.owner})
-        if redis_store.set(key, value, nx=True, px=int(lease * 1000)):
-            return None
-        known = redis_store.get(key)
-        if known is None:
-            return Kept(claim.fingerprint)
+        known = None
+        while known is None:
+            if redis_store.set(key, value, nx=True, px=int(lease * 1000)):
+                return None
+            # Nothing, when it has ended between the two.
+            known = redis_store.get(key)
         kept = orjson.loads(known)
         kept.pop("owner")
         return Kept(**kept)

@@ -170,7 +170,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def write(cls, changes: Iterable[Change]) -> None:
         """UPDATE, with the version in its WHERE."""
-        for index, (document, version) in enumerate(changes):
+        for index, (document, version) in by_id(changes):
             parameters = {**document, "_id": document["id"], "_version": version}
             try:
                 result = write(cls._update, parameters)
@@ -182,7 +182,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def remove(cls, changes: Iterable[Change]) -> None:
         """DELETE, with the version in its WHERE."""
-        for index, (document, version) in enumerate(changes):
+        for index, (document, version) in by_id(changes):
             parameters = {"_id": document["id"], "_version": version}
             try:
                 result = write(cls._delete, parameters)
@@ -190,6 +190,12 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
                 raise at(index, explain_delete(error)) from error
             if result.rowcount != 1:
                 raise StaleRead
+
+
+def by_id(changes: Iterable[Change]) -> list[tuple[int, Change]]:
+    """Changes with their places, in the order of ids: transactions that lock rows in
+    the same order do not end in a deadlock."""
+    return sorted(enumerate(changes), key=lambda one: str(one[1][0]["id"]))
 
 
 def at(index: int, error: Exception) -> Exception:

@@ -28,6 +28,8 @@ MAX_RETRIES = 3
 MAX_STALE = 60
 # The longest pause before it does, in seconds, for each time that it has run.
 PAUSE = 0.001
+# The longest pause after the first deadlock; it doubles with each.
+LONG_PAUSE = 0.01
 
 
 class StaleRead(Exception):
@@ -84,7 +86,8 @@ def in_transaction(
             rollback()
             if failures > MAX_RETRIES or not is_retryable(error):
                 raise
-        time.sleep(random.uniform(0, PAUSE * min(stale + failures, 10)))
+        longest = LONG_PAUSE * 2**failures if failures else PAUSE * min(stale, 10)
+        time.sleep(random.uniform(longest / 2, longest))
 
 
 def commit() -> None:
