@@ -8,6 +8,9 @@ BIN := .venv/bin
 TEST_DATABASE_URLS ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres mysql+pymysql://root@127.0.0.1:3306/
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/15
 
+# One process a core; each has databases of its own.
+PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
+
 export PORT
 
 .DEFAULT_GOAL := help
@@ -41,12 +44,13 @@ serve: .venv/.runtime ## the same app under uWSGI, as in production (PORT=5000)
 
 .PHONY: test
 test: .venv/.development ## the whole suite on SQLite and a Redis of its own
-	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q
+	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q $(PARALLEL)
 
 .PHONY: test-all
 test-all: .venv/.development ## the suite on every engine, with branch coverage of core
 	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" \
-		$(BIN)/coverage run -m pytest -q
+		$(BIN)/coverage run -m pytest -q $(PARALLEL)
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
 .PHONY: lint

@@ -6,6 +6,7 @@ or threads asks for ``own_app`` and gets a database of its own.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,10 +59,13 @@ def engine_of(url: str) -> str:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A Redis for this run alone: one of its own, or an empty database of the server
-    that ``TEST_REDIS_URL`` names."""
+    that ``TEST_REDIS_URL`` names, or one of those before it when several processes
+    share the tests."""
     url = os.environ.get("TEST_REDIS_URL")
     if not url:
         return ensure_redis(tmp_path_factory.mktemp("redis"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = re.sub(r"[0-9]+\Z", lambda last: str(int(last[0]) - worker), url)
     client = redis.Redis.from_url(url)
     if client.dbsize():
         pytest.exit("TEST_REDIS_URL names a database that is not empty", returncode=2)
