@@ -48,7 +48,7 @@ test: .venv/.development ## the whole suite on SQLite and a Redis of its own
 
 .PHONY: test-all
 test-all: .venv/.development ## the suite on every engine, with branch coverage of core
-	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" \
+	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" TEST_EXTERNAL=1 \
 		$(BIN)/coverage run -m pytest -q $(PARALLEL)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95

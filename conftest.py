@@ -46,9 +46,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Warnings are errors, the settings of this shell do not count, and the network
     ends at this machine."""
     config.addinivalue_line("filterwarnings", "error")
+    config.addinivalue_line("markers", "external: run when TEST_EXTERNAL is set")
     for name in [name for name in os.environ if name.startswith("MYAPP_")]:
         del os.environ[name]
     sys.addaudithook(refuse_outside)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out the tests that need a browser, Node.js or much time, unless
+    ``TEST_EXTERNAL`` asks for them; then they fail where something is missing."""
+    if "TEST_EXTERNAL" not in os.environ:
+        left = [item for item in items if item.get_closest_marker("external")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 def engine_of(url: str) -> str:

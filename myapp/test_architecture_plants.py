@@ -444,7 +444,7 @@ ANSWERS_AS_DESCRIBED: dict[str, tuple[Callable[[], Any], int]] = {
 }
 OTHER_ANSWERS: dict[str, tuple[Callable[[], Any], int]] = {
     "another type": (lambda: {"n": "1"}, 200),
-    "a float": (lambda: {"n": 1.0}, 200),
+    "a fraction": (lambda: {"n": 1.5}, 200),
     "a field too many": (lambda: {"n": 1, "hidden": 2}, 200),
     "a field too few": (lambda: {}, 200),
     "a list": (lambda: [], 200),

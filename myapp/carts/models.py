@@ -43,6 +43,12 @@ class Cart(RedisModel):
         },
         "required": ["items"],
         "additionalProperties": False,
+        "examples": [
+            {
+                "items": [{"sku": "poster-a2", "quantity": 1, "unit_price": "12.00"}],
+                "note": "Please wrap it.",
+            }
+        ],
     }
 
     @classmethod

@@ -26,7 +26,7 @@ class TestCarts(ResourceContract):
     ("item", "pointer"),
     [
         ({**POSTER, "quantity": 0}, "/items/0/quantity"),
-        ({**POSTER, "quantity": 1.0}, "/items/0/quantity"),
+        ({**POSTER, "quantity": 1.5}, "/items/0/quantity"),
         ({**POSTER, "unit_price": "1.5"}, "/items/0/unit_price"),
         ({**POSTER, "sku": ""}, "/items/0/sku"),
         ({**POSTER, "gift": True}, "/items/0/gift"),

@@ -41,6 +41,7 @@ class Director(SqlModel):
         },
         "required": ["name"],
         "additionalProperties": False,
+        "examples": [{"name": "Agnès Varda", "born": "1928-05-30", "country": "BE"}],
     }
 
     name: Mapped[str] = mapped_column(Varchar(200))
@@ -88,6 +89,15 @@ class Movie(SqlModel):
         },
         "required": ["title", "year"],
         "additionalProperties": False,
+        "examples": [
+            {
+                "title": "Cléo from 5 to 7",
+                "year": 1962,
+                "runtime": 90,
+                "genres": ["drama"],
+                "price": "9.99",
+            }
+        ],
     }
 
     title: Mapped[str] = mapped_column(Varchar(200))

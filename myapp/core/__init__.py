@@ -9,7 +9,6 @@ from myapp.core import cli, db, errors, headers, logs, request, site
 from myapp.core.access import stated_access
 from myapp.core.api import PROBLEM_SCHEMA
 from myapp.core.feature import Feature
-from myapp.core.patch import JSON_PATCH_SCHEMA
 from myapp.core.schema import Schemas
 
 
@@ -21,7 +20,6 @@ def init_app(app: Flask) -> None:
     app.extensions["features"] = {}
     app.extensions["schemas"] = Schemas()
     app.extensions["schemas"].add(PROBLEM_SCHEMA)
-    app.extensions["schemas"].add(JSON_PATCH_SCHEMA)
     logs.init_app(app)
     headers.init_app(app)
     request.init_app(app)

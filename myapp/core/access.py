@@ -9,6 +9,11 @@ from typing import Any
 
 # Each word, and what it means.
 ACCESS = {"public": "anybody may call this"}
+#: What each word asks of a client, as OpenAPI's Security Requirement Objects, which
+#: name the schemes below; an empty list asks for nothing.
+REQUIREMENTS: dict[str, list[dict[str, list[str]]]] = {"public": []}
+#: OpenAPI's Security Scheme Objects, by name.
+SECURITY_SCHEMES: dict[str, dict[str, str]] = {}
 
 
 def stated_access(view: Callable[..., Any], method: str, row: str | None) -> str:

@@ -29,6 +29,16 @@ View = TypeVar("View", bound=Callable[..., Any])
 PROBLEM_SCHEMA: JSON = {
     "$id": "/schemas/problem.json",
     "title": "Problem details, RFC 9457",
+    "examples": [
+        {
+            "type": "/problems/not-found",
+            "title": "Not found",
+            "status": 404,
+            "detail": "There is nothing at this URL.",
+            "instance": "/nowhere",
+            "request_id": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+        }
+    ],
     "type": "object",
     "properties": {
         "type": {"type": "string", "format": "uri-reference"},
@@ -62,6 +72,7 @@ class Description:
     :param answers: the schema of the body by status, ``None`` for no body.
     :param errors: the statuses of problems that it may answer with.
     :param body: the schema of the request's body.
+    :param other_bodies: the schemas of bodies of other media types than JSON.
     :param query: the schema of each parameter of the query.
     :param id: what the operation is called in clients; by its class when it is empty.
     """
@@ -69,12 +80,15 @@ class Description:
     answers: Mapping[int, JSON | None]
     errors: tuple[int, ...] = (400,)
     body: JSON | None = None
+    other_bodies: Mapping[str, JSON] = field(default_factory=dict)
     query: Mapping[str, JSON] = field(default_factory=dict)
     id: str = ""
 
     def knows(self, status: int) -> bool:
-        """Whether a status is described; a failure need not be."""
-        return status in self.answers or status in self.errors or status >= 500
+        """Whether a status is described; a failure need not be, nor that another
+        route is at the path, which does not take the method."""
+        described = status in self.answers or status in self.errors
+        return described or status == 405 or status >= 500
 
 
 def describe(answers: Mapping[int, JSON | None], **more: Any) -> Callable[[View], View]:
@@ -177,6 +191,8 @@ class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types
             namespace.response(status, HTTPStatus(status).phrase, model)(method)
         if description.body is not None:
             namespace.expect(self.swagger_model(namespace, description.body))(method)
+        for schema in description.other_bodies.values():
+            self.swagger_model(namespace, schema)
         for name, schema in description.query.items():
             parameter = {"in": "query", **downgrade(schema)}
             namespace.doc(params={name: parameter})(method)

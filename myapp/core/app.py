@@ -8,6 +8,7 @@ from flask.sessions import SessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
 from myapp.core.output import StrictProvider
+from myapp.core.routes import methods_of
 
 
 class JSONResponse(Response):
@@ -48,8 +49,9 @@ class App(Flask):
 
     def make_default_options_response(self) -> Response:
         """The answer to OPTIONS: 204 with ``Allow``, and what the resource adds."""
-        response = super().make_default_options_response()
-        response.status_code = 204
+        response = self.response_class(status=204)
+        rule = request.url_rule.rule if request.url_rule else ""
+        response.headers["Allow"] = ", ".join(sorted(methods_of(rule)))
         view = self.view_functions[request.endpoint or ""]
         resource = getattr(view, "view_class", None)
         response.headers.update(getattr(resource, "options_headers", {}))

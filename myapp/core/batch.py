@@ -14,7 +14,7 @@ import uuid_utils
 
 from myapp.core.derive import derive_patch_schema
 from myapp.core.errors import Problem
-from myapp.core.formats import UUID, parse_uuid
+from myapp.core.formats import PATTERNS, UUID, parse_uuid
 from myapp.core.model import Model
 from myapp.core.record import Document
 from myapp.core.schema import (
@@ -27,22 +27,32 @@ from myapp.core.schema import (
 
 MAX_ITEMS = 1000
 PARTS = ("create", "update", "delete")
-REFERENCE = re.compile(r"#/create/(0|[1-9][0-9]{0,3})\Z", re.ASCII)
-ID_SCHEMA: JSON = {"type": "string", "description": "A UUID, or #/create/<index>."}
-VERSION_SCHEMA: JSON = {"type": "integer", "minimum": 1}
+REFERENCE = re.compile(r"#/create/(0|[1-9][0-9]{0,2})\Z", re.ASCII)
+# What an id in a batch is, for documentation; each is looked at with its item.
+ID_SCHEMA: JSON = {
+    "type": "string",
+    "pattern": rf"^({PATTERNS['uuid']}|#/create/(0|[1-9][0-9]{{0,2}}))$",
+    "description": "A UUID, or #/create/<index>.",
+}
+VERSION_SCHEMA: JSON = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
 # What says which record an item is about, beside its fields.
 ADDRESS = ("id", "version")
-DELETE_SCHEMA: JSON = {
-    "anyOf": [
-        ID_SCHEMA,
-        {
-            "type": "object",
-            "properties": {"id": ID_SCHEMA, "version": VERSION_SCHEMA},
-            "required": ["id"],
-            "additionalProperties": False,
-        },
-    ]
-}
+
+
+def delete_schema(id: JSON) -> JSON:
+    """The schema of an item to delete.
+
+    :param id: the schema of its id.
+    """
+    item = {
+        "type": "object",
+        "properties": {"id": id, "version": VERSION_SCHEMA},
+        "required": ["id"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [id, item]}
+
+
 # The outside of a batch; the items are held against the schemas of their model.
 SHAPE = Validator(
     {
@@ -53,11 +63,11 @@ SHAPE = Validator(
                 "type": "array",
                 "items": {
                     "type": "object",
-                    "properties": {"id": ID_SCHEMA, "version": VERSION_SCHEMA},
+                    "properties": {"id": {"type": "string"}, "version": VERSION_SCHEMA},
                     "required": ["id"],
                 },
             },
-            "delete": {"type": "array", "items": DELETE_SCHEMA},
+            "delete": {"type": "array", "items": delete_schema({"type": "string"})},
         },
         "additionalProperties": False,
     }
@@ -144,9 +154,10 @@ def check_items(
 ) -> None:
     """Hold each item against its schema.
 
-    :raises Problem: 400 with all that is wrong, 428 when the model demands versions.
+    :raises Problem: 400 with all that is wrong, 422 when no item is wrong by itself,
+        428 when the model demands versions.
     """
-    errors = []
+    errors, impossible = [], []
     for index, item in enumerate(creates):
         errors += model.write_validator.errors(item, pointer("create", index))
     seen: set[str] = set()
@@ -156,19 +167,26 @@ def check_items(
             fields = {name: item[name] for name in item if name not in ADDRESS}
             errors += model.patch_validator.errors(fields, where)
             id = item["id"] = str(item["id"]).lower()
-            if not UUID.match(id):
+            if REFERENCE.match(id):
+                impossible.append(missing(where))
+            elif not UUID.match(id):
                 errors.append(problem_at(f"{where}/id", "must be a UUID", "format"))
             if id in seen:
-                errors.append(
-                    problem_at(f"{where}/id", "is named twice", "uniqueItems")
-                )
+                twice = problem_at(f"{where}/id", "is named twice", "uniqueItems")
+                impossible.append(twice)
             seen.add(id)
-    if errors:
-        raise Problem("invalid-body", errors=errors[:MAX_ERRORS])
+    if errors or impossible:
+        slug = "invalid-body" if errors else "unprocessable"
+        raise Problem(slug, errors=[*errors, *impossible][:MAX_ERRORS])
     if model.requires_if_match and any(
         "version" not in one for one in updates + deletes
     ):
         raise Problem("precondition-required", "Each item needs its version.")
+
+
+def missing(where: str) -> dict[str, str]:
+    """The error of an item that names no record."""
+    return problem_at(f"{where}/id", "refers to nothing", "reference")
 
 
 def read_all(
@@ -180,17 +198,16 @@ def read_all(
     """
     ids = [item["id"] for item in updates + deletes]
     found = {one["id"]: one for one in model.read_many(ids)} if ids else {}
-    missing, moved = [], []
+    gone, moved = [], []
     for part, items in (("update", updates), ("delete", deletes)):
         for index, item in enumerate(items):
             where, document = pointer(part, index), found.get(item["id"])
             if document is None:
-                detail = "refers to nothing"
-                missing.append(problem_at(f"{where}/id", detail, "reference"))
+                gone.append(missing(where))
             elif item.get("version", document["version"]) != document["version"]:
                 moved.append(problem_at(f"{where}/version", "has changed", "version"))
-    if missing:
-        raise Problem("unprocessable", errors=missing)
+    if gone:
+        raise Problem("unprocessable", errors=gone)
     if moved:
         raise Problem("precondition-failed", errors=moved)
     return found
@@ -228,8 +245,10 @@ def batch_schema(model: type[Model]) -> JSON:
         },
         "required": ["id"],
     }
+    bodies = model.write_schema.get("examples", [])[:1]
     return {
         "$id": model.write_schema["$id"].replace(".write.json", ".batch.json"),
+        "examples": [{"create": [body]} for body in bodies],
         "type": "object",
         "properties": {
             "create": {
@@ -238,7 +257,11 @@ def batch_schema(model: type[Model]) -> JSON:
                 "maxItems": MAX_ITEMS,
             },
             "update": {"type": "array", "items": update, "maxItems": MAX_ITEMS},
-            "delete": {"type": "array", "items": DELETE_SCHEMA, "maxItems": MAX_ITEMS},
+            "delete": {
+                "type": "array",
+                "items": delete_schema(ID_SCHEMA),
+                "maxItems": MAX_ITEMS,
+            },
         },
         "additionalProperties": False,
     }
@@ -246,10 +269,12 @@ def batch_schema(model: type[Model]) -> JSON:
 
 def batch_answer_schema(model: type[Model]) -> JSON:
     """The schema of what a batch answers."""
+    shown = model.read_schema.get("examples", [])[:1]
     records = {"type": "array", "items": {"$ref": model.read_schema["$id"]}}
     ids = {"type": "array", "items": {"type": "string", "format": "uuid"}}
     return {
         "$id": model.write_schema["$id"].replace(".write.json", ".batch-answer.json"),
+        "examples": [{"create": [one], "update": [], "delete": []} for one in shown],
         "type": "object",
         "properties": {"create": records, "update": records, "delete": ids},
         "required": list(PARTS),

@@ -14,6 +14,8 @@ from myapp.core.record import Record
 
 # Empty elements of a list do not count (RFC 9110 section 5.6.1).
 TAG = re.compile(r'[\s,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,[\s,]*|\Z)')
+#: The same for documentation: one or more tags, or a star.
+TAGS_PATTERN = r'^(\*|(W/)?"[\x21\x23-\x7e]*"( *, *(W/)?"[\x21\x23-\x7e]*")*)$'
 
 
 def etag(record: Record) -> str:
@@ -36,6 +38,8 @@ def tags(name: str) -> list[tuple[bool, str]] | None:
             raise Problem("bad-request", f"{name} is no list of entity tags.")
         found.append((bool(match[1]), match[2]))
         position = match.end()
+    if not found:
+        raise Problem("bad-request", f"{name} names no entity tag.")
     return found
 
 

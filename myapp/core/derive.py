@@ -5,6 +5,14 @@ from copy import deepcopy
 
 from myapp.core.schema import JSON, SERVER_FIELDS
 
+# The UUIDv7 of RFC 9562, appendix A.6, and the moment that is in it.
+SERVER_EXAMPLE: JSON = {
+    "id": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+    "created_at": "2022-02-22T19:22:22.000000Z",
+    "updated_at": "2022-02-22T19:22:22.000000Z",
+    "version": 1,
+}
+
 
 def derive_read_schema(write_schema: JSON) -> JSON:
     """The schema of what a record shows: the fields that the server owns, then what
@@ -18,7 +26,7 @@ def derive_read_schema(write_schema: JSON) -> JSON:
         if not field.get("writeOnly"):
             optional = name not in required and field.get("default") is None
             properties[name] = nullable(field) if optional else deepcopy(field)
-    return {
+    schema = {
         "$id": write_schema["$id"].replace(".write.json", ".json"),
         "title": write_schema.get("title", ""),
         "type": "object",
@@ -26,6 +34,19 @@ def derive_read_schema(write_schema: JSON) -> JSON:
         "required": list(properties),
         "additionalProperties": False,
     }
+    if "examples" in write_schema:
+        schema["examples"] = [
+            record_example(write_schema["properties"], properties, body)
+            for body in write_schema["examples"]
+        ]
+    return schema
+
+
+def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON:
+    """The record that an example of a body leads to."""
+    unset = {name: field.get("default") for name, field in writable.items()}
+    record = {**SERVER_EXAMPLE, **unset, **body}
+    return {name: record[name] for name in shown}
 
 
 def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
@@ -46,6 +67,10 @@ def derive_patch_schema(write_schema: JSON) -> JSON:
     required = write_schema.get("required", [])
     schema = deepcopy(write_schema)
     schema.pop("required", None)
+    if "examples" in schema:
+        schema["examples"] = [
+            dict([next(iter(body.items()))]) for body in schema["examples"] if body
+        ]
     schema["$id"] = write_schema["$id"].replace(".write.json", ".patch.json")
     schema["properties"] = {
         name: deepcopy(field) if name in required else nullable(field)

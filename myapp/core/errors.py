@@ -18,6 +18,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from myapp.core.faults import is_unavailable
 from myapp.core.headers import REQUEST_ID
+from myapp.core.routes import methods_of
 from myapp.core.problems import BY_STATUS, PROBLEMS
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,9 @@ def handle_http_error(error: HTTPException) -> Any:
         return problem_response("internal-error", PROBLEMS["internal-error"].meaning)
     slug = BY_STATUS.get(error.code, "bad-request" if error.code < 500 else "error")
     headers = list(error.get_headers(request.environ))
+    # Werkzeug also lists the methods of routes with variables that match this path.
+    if error.code == 405 and (methods := methods_of(request.path)):
+        headers.append(("Allow", ", ".join(sorted(methods))))
     return problem_response(slug, PROBLEMS[slug].meaning, headers=headers)
 
 

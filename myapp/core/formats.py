@@ -24,6 +24,21 @@ DECIMAL = re.compile(r"-?(0|[1-9]\d{0,27})(\.\d{1,10})?\Z", re.ASCII)
 UUID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII
 )
+# The same as patterns that ECMA-262 and Python read alike, without their ends.
+DAY = (
+    r"((\d{3}[1-9]|\d\d[1-9]\d|\d[1-9]\d\d|[1-9]\d{3})-"
+    r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
+    r"|02-(0[1-9]|1\d|2[0-8]))"
+    r"|(\d\d(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+HEX = "[0-9a-fA-F]"
+PATTERNS = {
+    "date": DAY,
+    "date-time": f"{DAY}[Tt]{TIME}",
+    "decimal": r"-?(0|[1-9]\d{0,27})(\.\d{1,10})?",
+    "uuid": f"{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}",
+}
 
 
 def parse_datetime(text: str) -> datetime:

@@ -20,7 +20,8 @@ from myapp.core.access import caller
 from myapp.core.errors import Problem
 from myapp.core.transaction import in_transaction
 
-KEY = re.compile(r"[\x21-\x7e]{1,255}\Z", re.ASCII)
+KEY_PATTERN = r"^[\x21-\x7e]{1,255}$"
+KEY = re.compile(KEY_PATTERN.replace("$", r"\Z"), re.ASCII)
 # Longer than a request may take (harakiri in myapp.ini), in seconds.
 LEASE = 30
 # What a replay repeats of the headers.
@@ -105,7 +106,7 @@ def read_claim() -> Claim:
         raise Problem("bad-request", "Idempotency-Key takes 1 to 255 ASCII characters.")
     scope = "\0".join((caller(), request.method, request.path, key))
     content = request.get_data() + request.mimetype.encode()
-    conditions = request.headers.get("If-Match", "").encode()
+    conditions = repr(request.headers.get("If-Match")).encode()
     return Claim(
         id=hashlib.sha256(scope.encode()).hexdigest(),
         fingerprint=hashlib.sha256(content + b"\0" + conditions).hexdigest(),

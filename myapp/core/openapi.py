@@ -12,9 +12,15 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from myapp.core import patch
+from myapp.core.access import REQUIREMENTS, SECURITY_SCHEMES, stated_access
 from myapp.core.api import PROBLEM_SCHEMA, Description
 from myapp.core.errors import PROBLEM_TYPE
+from myapp.core.openapi_headers import (
+    HEADERS,
+    answer_headers,
+    problem_headers,
+    request_headers,
+)
 from myapp.core.output import dumps
 from myapp.core.request import JSON_TYPE
 from myapp.core.schema import JSON
@@ -24,38 +30,6 @@ METHODS = ("get", "post", "put", "patch", "delete")
 VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 # Keywords whose values are data, in which nothing is rewritten.
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
-
-HEADERS: JSON = {
-    "ETag": {
-        "description": "The version of the record, for If-Match and If-None-Match.",
-        "schema": {"type": "string"},
-    },
-    "Link": {
-        "description": "The next page, RFC 8288.",
-        "schema": {"type": "string"},
-    },
-    "Location": {
-        "description": "Where the record is.",
-        "schema": {"type": "string", "format": "uri-reference"},
-    },
-    "Retry-After": {
-        "description": "Seconds to wait before another try.",
-        "schema": {"type": "integer"},
-    },
-    "X-Request-ID": {
-        "description": "The id of this request, as in the logs.",
-        "schema": {"type": "string"},
-    },
-    "X-Total-Count": {
-        "description": "How many records match, when count=exact asks for it.",
-        "schema": {"type": "integer"},
-    },
-}
-REQUEST_HEADERS: JSON = {
-    "If-Match": "Do it only if the record has one of these ETags.",
-    "If-None-Match": "Do it only if the record has none of these ETags.",
-    "Idempotency-Key": "A retry with the same key gets the same answer.",
-}
 
 
 def build_document(app: Flask) -> JSON:
@@ -78,7 +52,7 @@ def build_document(app: Flask) -> JSON:
         "components": {
             "schemas": dict(sorted(named.items())),
             "headers": HEADERS,
-            "securitySchemes": {},
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -111,37 +85,34 @@ def operations(app: Flask, rule: Rule) -> Iterator[tuple[str, JSON]]:
     resource = getattr(app.view_functions[rule.endpoint], "view_class", None)
     if feature not in app.extensions["features"] or resource is None:
         return
+    row = app.extensions["features"][feature].access
     for method in METHODS:
-        view = getattr(resource, method, None)
-        description = getattr(view, "description", None)
-        if description is not None:
-            yield method, operation(feature, rule, method, view, description, resource)
+        if hasattr(getattr(resource, method, None), "description"):
+            word = stated_access(resource, method, row)
+            tagged = {"tags": [tag(feature, resource.namespace_name)]}
+            secured = {"security": REQUIREMENTS[word]}
+            yield method, tagged | operation(rule, method, resource) | secured
 
 
-def operation(
-    feature: str,
-    rule: Rule,
-    method: str,
-    view: Any,
-    description: Description,
-    resource: Any,
-) -> JSON:
+def operation(rule: Rule, method: str, resource: Any) -> JSON:
     """One operation."""
+    view = getattr(resource, method)
+    description: Description = view.description
+    keeps_answers = resource.answers is not None
     summary, _, more = (view.__doc__ or "").strip().partition("\n")
     result: JSON = {
         "operationId": description.id or f"{method}_{snake(resource.__name__)}",
-        "tags": [tag(feature, resource.namespace_name)],
         "summary": summary.rstrip("."),
         "parameters": [*path_parameters(rule), *parameters(description)],
-        "responses": responses(method, description),
+        "responses": responses(method, description, keeps_answers),
     }
     if more.strip():
         result["description"] = " ".join(more.split())
-    result["parameters"] += request_headers(method, description, resource)
+    result["parameters"] += request_headers(method, description, keeps_answers)
     if description.body is not None:
         result["requestBody"] = {
             "required": True,
-            "content": request_content(method, description.body),
+            "content": request_content(description),
         }
     return result
 
@@ -171,77 +142,33 @@ def parameters(description: Description) -> list[JSON]:
     return found
 
 
-def request_headers(method: str, description: Description, resource: Any) -> list[JSON]:
-    """The headers that a request may carry."""
-    names = []
-    if method in ("put", "patch", "delete") and 412 in description.errors:
-        names.append("If-Match")
-    if 304 in description.answers:
-        names.append("If-None-Match")
-    if method in ("post", "patch") and resource.answers is not None:
-        names.append("Idempotency-Key")
-    return [
-        {
-            "name": name,
-            "in": "header",
-            "description": REQUEST_HEADERS[name],
-            "schema": {"type": "string", "maxLength": 255},
-        }
-        for name in names
-    ]
-
-
-def request_content(method: str, schema: JSON) -> JSON:
+def request_content(description: Description) -> JSON:
     """The bodies that a request may carry, by media type."""
-    body = {"schema": reference(schema)}
-    if method != "patch":
-        return {JSON_TYPE: body}
-    json_patch = {"schema": reference(patch.JSON_PATCH_SCHEMA)}
-    return {name: body for name in patch.MERGE_TYPES} | {
-        patch.JSON_PATCH_TYPE: json_patch
+    bodies = {JSON_TYPE: description.body, **description.other_bodies}
+    return {
+        name: {"schema": reference(schema)}
+        for name, schema in bodies.items()
+        if schema is not None
     }
 
 
-def responses(method: str, description: Description) -> JSON:
+def responses(method: str, description: Description, keeps_answers: bool) -> JSON:
     """Every answer of an operation, by status."""
     found: JSON = {}
     for status, schema in description.answers.items():
-        found[str(status)] = answer(
-            status, schema, answer_headers(method, status, schema)
-        )
+        headers = answer_headers(method, status, schema, keeps_answers)
+        found[str(status)] = answer(status, JSON_TYPE, schema, headers)
     for status in (*description.errors, 500, 503):
-        headers = ["X-Request-ID"]
-        if status in (409, 429, 503):
-            headers.append("Retry-After")
-        problem = {"schema": reference(PROBLEM_SCHEMA)}
-        found[str(status)] = {
-            **answer(status, None, headers),
-            "content": {PROBLEM_TYPE: problem},
-        }
+        headers = problem_headers(method, status)
+        found[str(status)] = answer(status, PROBLEM_TYPE, PROBLEM_SCHEMA, headers)
     return dict(sorted(found.items()))
 
 
-def answer_headers(method: str, status: int, schema: JSON | None) -> list[str]:
-    """The headers of an answer."""
-    names = ["X-Request-ID"]
-    properties = (schema or {}).get("properties", {})
-    if status == 304 or "version" in properties:
-        names.append("ETag")
-    if status == 201:
-        names.append("Location")
-    if method == "get" and "next" in properties:
-        names += ["Link", "X-Total-Count"]
-    return names
-
-
-def answer(status: int, schema: JSON | None, headers: list[str]) -> JSON:
+def answer(status: int, media_type: str, schema: JSON | None, headers: JSON) -> JSON:
     """One answer."""
-    result: JSON = {
-        "description": HTTPStatus(status).phrase,
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
-    }
+    result: JSON = {"description": HTTPStatus(status).phrase, "headers": headers}
     if schema is not None:
-        result["content"] = {JSON_TYPE: {"schema": reference(schema)}}
+        result["content"] = {media_type: {"schema": reference(schema)}}
     return result
 
 

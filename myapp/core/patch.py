@@ -6,6 +6,7 @@ and is refused like a field that does not exist. Neither changes the record itse
 the result is a whole body, for the write schema to judge.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -53,17 +54,21 @@ class PatchKind(NamedTuple):
     :param check: refuses a body that is no such patch, or reaches too far.
     :param apply: the result of a patch on a view; its third argument is the size
         that must not be exceeded, in bytes.
+    :param refusal: the problem of a patch whose result is no valid record. The schema
+        of a merge patch tells which they are; that of a JSON Patch cannot, so that
+        such a one is valid and impossible (RFC 5789 section 2.2).
     """
 
     check: Callable[[Any, type[Model]], None]
     apply: Callable[[JSON, Any, int], Any]
+    refusal: str
 
 
 def kind_of(media_type: str) -> PatchKind:
     """What a media type of :data:`TYPES` means."""
     if media_type == JSON_PATCH_TYPE:
-        return PatchKind(check_operations, apply_operations)
-    return PatchKind(check_members, apply_merge)
+        return PatchKind(check_operations, apply_operations, "unprocessable")
+    return PatchKind(check_members, apply_merge, "invalid-body")
 
 
 def apply_merge(view: JSON, patch: Any, _max_size: int) -> Any:
@@ -78,13 +83,13 @@ def apply_merge(view: JSON, patch: Any, _max_size: int) -> Any:
 def apply_operations(view: JSON, patch: Any, max_size: int) -> Any:
     """The result of a JSON Patch on a view.
 
-    :raises Problem: 400 when it has a member that the view has not.
+    :raises Problem: 422 when it has a member that the view has not.
     """
     result = apply(view, patch, max_size)
     unknown = set(result) - set(view) if isinstance(result, dict) else ()
     if unknown:
         errors = [unknown_member(name) for name in sorted(unknown)]
-        raise Problem("invalid-body", errors=errors)
+        raise Problem("unprocessable", errors=errors)
     return result
 
 
@@ -114,6 +119,34 @@ def check_members(patch: Any, model: type[Model]) -> None:
     unknown = [name for name in patch if name not in known]
     if unknown:
         raise Problem("invalid-body", errors=[unknown_member(name) for name in unknown])
+
+
+def other_bodies(model: type[Model]) -> dict[str, JSON]:
+    """The schemas of the bodies that PATCH takes, those of plain JSON apart."""
+    merge_patch = model.patch_validator.schema
+    return {MERGE_TYPES[0]: merge_patch, JSON_PATCH_TYPE: json_patch_schema(model)}
+
+
+def json_patch_schema(model: type[Model]) -> JSON:
+    """The schema of a JSON Patch of a model, which reaches no further than its view."""
+    names = "|".join(re.escape(pointer(name)[1:]) for name in model.writable)
+    below = {"type": "string", "pattern": f"^(/({names})(/([^~/]|~[01])*)*)?$"}
+    members = JSON_PATCH_SCHEMA["items"]["properties"]
+    items = {
+        **JSON_PATCH_SCHEMA["items"],
+        "properties": {**members, "path": below, "from": below},
+    }
+    return {
+        **JSON_PATCH_SCHEMA,
+        "$id": model.write_schema["$id"].replace(".write.json", ".json-patch.json"),
+        "items": items,
+        "examples": [
+            [{"op": "replace", "path": pointer(name), "value": value}]
+            for body in model.patch_validator.schema.get("examples", ())
+            for name, value in body.items()
+        ],
+        "maxItems": MAX_OPERATIONS,
+    }
 
 
 def check_operations(patch: Any, model: type[Model]) -> None:

@@ -12,15 +12,18 @@ from urllib.parse import parse_qsl
 
 from flask import request
 
-from myapp.core import filters
+from myapp.core import filters, parameters
 from myapp.core.filters import Filter
+from myapp.core.parameters import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_WORDS,
+    PAGE_PARAMETERS,
+)
 from myapp.core.request import invalid_parameter
 from myapp.core.schema import JSON
 
-DEFAULT_LIMIT = 20
-MAX_LIMIT = 100
-MAX_OFFSET = 1000
-MAX_WORDS = 8
 NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 FILTER = re.compile(r"(\w+)(?:\[(\w+)\])?\Z", re.ASCII)
 
@@ -91,67 +94,19 @@ class Queryable:
 
     def parameters(self) -> dict[str, JSON]:
         """The schema of each parameter of the query, for documentation."""
-        texts: dict[str, JSON] = {}
+        found: dict[str, JSON] = {}
         for name in self.filterable:
-            for operator in self.operators[name]:
-                key = name if operator == "eq" else f"{name}[{operator}]"
-                texts[key] = filter_schema(self.properties[name], operator)
+            found |= parameters.filter_parameters(
+                name, self.properties[name], self.operators[name]
+            )
         if self.searchable:
-            about = f"Words that are contained in {' or '.join(self.searchable)}."
-            texts["q"] = {"type": "string", "description": about}
-        about = "Fields to sort by, each with - for descending: "
-        names = ", ".join(("id", *self.sortable))
-        texts["sort"] = {"type": "string", "description": f"{about}{names}."}
-        texts.update(PAGE_PARAMETERS)
-        texts.update(self.view_parameters())
-        return texts
+            found["q"] = parameters.search_parameter(self.searchable)
+        found["sort"] = parameters.sort_parameter(self.sortable)
+        return found | PAGE_PARAMETERS | self.view_parameters()
 
     def view_parameters(self) -> dict[str, JSON]:
         """The schema of the parameters that shape a record."""
-        about = "Fields to show, comma-separated; all when it is left out."
-        texts: dict[str, JSON] = {"fields": {"type": "string", "description": about}}
-        if self.relations:
-            about = f"Relations to embed: {', '.join(self.relations)}."
-            texts["expand"] = {"type": "string", "description": about}
-        return texts
-
-
-PAGE_PARAMETERS: dict[str, JSON] = {
-    "limit": {
-        "type": "integer",
-        "minimum": 1,
-        "maximum": MAX_LIMIT,
-        "default": DEFAULT_LIMIT,
-        "description": "Records on a page.",
-    },
-    "cursor": {
-        "type": "string",
-        "description": "The `next` of the page before, for the page behind it.",
-    },
-    "offset": {
-        "type": "integer",
-        "minimum": 0,
-        "maximum": MAX_OFFSET,
-        "description": "Records to skip, for small lists; not with a cursor.",
-    },
-    "count": {
-        "type": "string",
-        "enum": ["exact"],
-        "description": "Ask for the total.",
-    },
-}
-
-
-def filter_schema(field: JSON, operator: str) -> JSON:
-    """The schema of one filter parameter, for documentation."""
-    if operator == "in":
-        return {"type": "string", "description": "Values, comma-separated."}
-    schema: JSON = {"type": filters.scalar_type(field)}
-    if "format" in field:
-        schema["format"] = field["format"]
-    if "enum" in field:
-        schema["enum"] = [value for value in field["enum"] if value is not None]
-    return schema
+        return parameters.view_parameters(self.properties, self.relations)
 
 
 def parse_query(model: Queryable) -> ListQuery:

@@ -10,6 +10,7 @@ from flask import Flask, g, request
 from myapp.core import strict_json
 from myapp.core.errors import Problem
 from myapp.core.formats import parse_uuid
+from myapp.core.routes import methods_of
 
 JSON_TYPE = "application/json"
 REFUSED_IN_URL = re.compile(r"[\x00\ud800-\udfff]")
@@ -71,11 +72,16 @@ def check_type(types: Sequence[str], accept: str) -> None:
 def check_id(text: str) -> str:
     """The id of a record from the path.
 
-    :raises Problem: 400 when it is no UUID.
+    :raises Problem: 400 when it is no UUID; 405 when it is the last part of another
+        route, such as ``/batch``, which does not take this method.
     """
     try:
         return parse_uuid(text)
     except ValueError as error:
+        methods = methods_of(request.path)
+        if methods:
+            allow = {"Allow": ", ".join(sorted(methods))}
+            raise Problem("method-not-allowed", headers=allow) from error
         raise invalid_parameter("id", "must be a UUID") from error
 
 

@@ -11,7 +11,7 @@ from myapp.core.api import Resource, describe
 from myapp.core.batch import batch_answer_schema, batch_schema, run_batch
 from myapp.core.conditions import check_write, etag, is_unchanged
 from myapp.core.cursor import make_cursor, read_cursor
-from myapp.core.derive import derive_patch_schema
+from myapp.core.errors import Problem
 from myapp.core.model import Model
 from myapp.core.record import Page, Record
 from myapp.core.output import respond
@@ -109,7 +109,8 @@ def batch(model: type[Model]) -> type[Resource]:
 def item(model: type[Model]) -> type[Resource]:
     """The resource that is one record of a model."""
     read, write = model.read_schema, model.write_schema
-    change = derive_patch_schema(write)
+    changing = {"body": model.patch_validator.schema, "errors": WRITE_ERRORS}
+    changing["other_bodies"] = patch.other_bodies(model)
     seen = {200: view_schema(read), 304: None}
     parameters = model.queryable.view_parameters()
 
@@ -124,7 +125,7 @@ def item(model: type[Model]) -> type[Resource]:
             view = parse_view(model.queryable)
             record = model.get_or_404(check_id(id))
             # What is embedded has versions of its own, which this ETag does not tell.
-            if not view.expand and is_unchanged(record):
+            if is_unchanged(record) and not view.expand:
                 return respond(None, 304, [("ETag", etag(record))])
             return respond_record(record, view=view)
 
@@ -132,11 +133,9 @@ def item(model: type[Model]) -> type[Resource]:
         def put(self, id: str) -> Response:
             """Replace a {one}; an optional field left out is reset."""
             id, body = check_id(id), read_json()
-            record = model.get_or_404(id)
-            check_write(record)
-            return respond_record(record.replace(body))
+            return respond_record(to_write(model, id).replace(body))
 
-        @describe({200: read}, body=change, errors=WRITE_ERRORS, id="update_{one}")
+        @describe({200: read}, **changing, id="update_{one}")
         def patch(self, id: str) -> Response:
             """Change a {one}: a JSON Merge Patch, or a JSON Patch by its media type."""
             return respond_record(patch_record(model, check_id(id)))
@@ -144,12 +143,17 @@ def item(model: type[Model]) -> type[Resource]:
         @describe({204: None}, errors=DELETE_ERRORS, id="delete_{one}")
         def delete(self, id: str) -> Response:
             """Delete a {one}."""
-            record = model.get_or_404(check_id(id))
-            check_write(record)
-            record.delete()
+            to_write(model, check_id(id)).delete()
             return respond(None, 204)
 
     return Item
+
+
+def to_write(model: type[Model], id: str) -> Record:
+    """The record with an id, if the conditions of this request let it be written."""
+    record = model.get_or_404(id)
+    check_write(record)
+    return record
 
 
 def patch_record(model: type[Model], id: str) -> Record:
@@ -157,11 +161,15 @@ def patch_record(model: type[Model], id: str) -> Record:
     body = read_json(patch.TYPES, "Accept-Patch")
     change = patch.kind_of(request.mimetype)
     change.check(body, model)
-    record = model.get_or_404(id)
-    check_write(record)
+    record = to_write(model, id)
     limit = current_app.config["MAX_CONTENT_LENGTH"]
     view = change.apply(model.writable_view(record.document), body, limit)
-    return record.replace(model.completed(record, view))
+    try:
+        return record.replace(model.completed(record, view))
+    except Problem as problem:
+        if problem.slug != "invalid-body":
+            raise
+        raise Problem(change.refusal, errors=problem.errors) from problem
 
 
 def view_schema(read_schema: JSON) -> JSON:
@@ -175,6 +183,10 @@ def list_schema(read_schema: JSON) -> JSON:
     view = view_schema(read_schema)
     return {
         "$id": read_schema["$id"].replace(".json", ".list.json"),
+        "examples": [
+            {"items": [record], "next": None}
+            for record in read_schema.get("examples", ())
+        ],
         "type": "object",
         "properties": {
             "items": {"type": "array", "items": {"$ref": view["$id"]}},

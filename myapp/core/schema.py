@@ -53,7 +53,8 @@ MAX_ERRORS = 100
 
 
 def is_integer(_checker: Any, value: Any) -> bool:
-    """Whether a value is an integer as the stores know it; 1.0 is none."""
+    """Whether a value is an integer as the stores know it: what :mod:`strict_json`
+    makes of 1.0 is one, a float of our own is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -228,9 +229,10 @@ class Schemas:
         self.by_id[name] = schema
 
     def check_references(self) -> None:
-        """Follow every ``$ref``.
+        """Follow every ``$ref``, and hold every example against its schema.
 
         :raises referencing.exceptions.Unresolvable: when one leads nowhere.
+        :raises ValueError: when an example is not as its schema says.
         """
         resources = [
             (name, Resource.from_contents(schema, DRAFT202012))
@@ -241,6 +243,10 @@ class Schemas:
             resolver = registry.resolver(name)
             for reference in references(schema):
                 resolver.lookup(reference)
+            for example in schema.get("examples", ()):
+                errors = Validator(schema, registry).errors(example)
+                if errors:
+                    raise ValueError(f"{name} has an example with errors: {errors}")
 
 
 def references(node: Any) -> Iterator[str]:

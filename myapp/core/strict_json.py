@@ -3,7 +3,9 @@
 ``orjson`` takes duplicate keys and turns large integers into floats, so what
 comes in is parsed by the standard library under tighter rules: RFC 8259 in
 UTF-8, at most 64 deep, no duplicate keys, NaN or infinities, no integer beyond
-64 bits, no NUL and no lone surrogate in a string.
+64 bits, no NUL and no lone surrogate in a string. A number without a fraction is an
+integer however it is written, 1.0 and 1e2 too (JSON Schema 2020-12 Core, section
+4.2.3), as far as a double is exact.
 """
 
 import json
@@ -14,6 +16,8 @@ from typing import Any
 MAX_DEPTH = 64
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
+# Up to here each integer is a double of its own.
+MAX_EXACT = 2**53
 
 STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
 
@@ -96,11 +100,13 @@ def bounded_integer(digits: str) -> int:
     return value
 
 
-def finite_float(digits: str) -> float:
-    """Parse a number with a fraction or exponent that a double can hold."""
+def finite_number(digits: str) -> float:
+    """Parse a number with a point or an exponent that a double can hold."""
     value = float(digits)
     if not math.isfinite(value):
         raise JSONRefused("A number is too large.")
+    if value.is_integer() and abs(value) <= MAX_EXACT:
+        return int(value)
     return value
 
 
@@ -112,6 +118,6 @@ def no_constant(name: str) -> None:
 DECODER = json.JSONDecoder(
     object_pairs_hook=unique_object,
     parse_int=bounded_integer,
-    parse_float=finite_float,
+    parse_float=finite_number,
     parse_constant=no_constant,
 )

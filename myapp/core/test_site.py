@@ -1,17 +1,38 @@
 """The pages beside the features, and the Swagger page of each."""
 
 import re
+from random import Random
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 
 from myapp.core.app import App
+from myapp.core.formats import PARSERS, PATTERNS
 from myapp.core.openapi import component
+from myapp.core.parameters import WORDS
 from myapp.core.problems import PROBLEMS
-from myapp.core.schema import references
+from myapp.core.schema import Schemas, ecma_pattern, references
+from myapp.core.swagger import model_name
 from myapp.core.testing import Client
 
+# Parts of which texts are made that are nearly right.
+YEARS = ["0000", "0001", "0004", "1900", "2000", "2023", "2024", "9999"]
+DAYS = [YEARS, ["-"], ["00", "01", "02", "04", "12", "13"], ["-"]]
+DAYS += [["00", "01", "28", "29", "30", "31", "32"]]
+TIMES = [["T", "t", " "], ["00", "23", "24"], [":"], ["00", "59", "60"], [":"]]
+TIMES += [["00", "59", "60"], ["", ".1", ".123456", ".1234567", "."], ["Z", "z", ""]]
+SHAPES = {
+    "date": DAYS,
+    "date-time": [["2023"], *DAYS[1:], *TIMES],
+    "decimal": [
+        ["", "-", "+"],
+        ["0", "12", "012", "9" * 28, "9" * 29],
+        ["", ".", ".5"],
+    ],
+    "uuid": [["0" * 8, "F" * 8, "g" * 8], *[["-0aAf", "-1234", "0000"]] * 3]
+    + [["-" + "a" * 12, "-" + "a" * 11]],
+}
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -181,3 +202,63 @@ def test_definitions_inside_a_schema_get_names_of_their_own() -> None:
         },
         "box_size": {"enum": [{"$ref": "data"}]},
     }
+
+
+def test_each_example_stands_in_the_document(client: Client, app: App) -> None:
+    document = client.get("/openapi.json").json
+    schemas = document["components"]["schemas"]
+    for blueprint in app.extensions["features"]:
+        for namespace in app.blueprints[blueprint].api.namespaces:
+            for model in getattr(namespace, "models_served", ()):
+                body = schemas[model_name(model.write_schema)]
+                record = schemas[model_name(model.read_schema)]
+                assert body["examples"] == model.write_schema["examples"]
+                assert record["examples"][0].items() >= body["examples"][0].items()
+
+
+def test_a_wrong_example_stops_the_start() -> None:
+    schemas = Schemas()
+    schemas.add({"$id": "/schemas/a.json", "type": "integer", "examples": [1, "x"]})
+    with pytest.raises(ValueError, match="/schemas/a.json has an example"):
+        schemas.check_references()
+
+
+def test_what_a_path_takes_is_not_what_its_neighbour_takes(client: Client) -> None:
+    for url in ("/batch", "/batch/"):
+        for path in mounted_paths(client, "/batch"):
+            for method in ("PUT", "DELETE", "GET", "TRACE"):
+                answer = client.open(f"{path[:-6]}{url}", method=method, expect=405)
+                assert answer.headers["Allow"] == "OPTIONS, POST"
+            assert client.options(path).headers["Allow"] == "OPTIONS, POST"
+
+
+def mounted_paths(client: Client, end: str) -> list[str]:
+    """The paths of the document with an end."""
+    paths = client.get("/openapi.json").json["paths"]
+    return [path for path in paths if path.endswith(end)]
+
+
+@pytest.mark.parametrize("kind", ["date", "date-time", "decimal", "uuid"])
+def test_a_pattern_takes_what_its_parser_takes(kind: str) -> None:
+    pattern = ecma_pattern(f"^{PATTERNS[kind]}$")
+    random = Random(kind)
+    taken = 0
+    for _ in range(20_000):
+        text = "".join(random.choice(part) for part in SHAPES[kind])
+        try:
+            PARSERS[kind](text)
+            valid = True
+        except ValueError:
+            valid = False
+        assert bool(pattern.search(text)) == valid, text
+        taken += valid
+    assert 300 < taken < 19_000
+
+
+def test_the_words_of_a_search_are_between_blanks() -> None:
+    pattern = ecma_pattern(WORDS)
+    for number in (*range(0xD800), *range(0xE000, 0x11000)):
+        text = f"a{chr(number)}b c d e f g h"
+        assert bool(pattern.search(text)) and len(text.split()) <= 8
+        assert bool(pattern.search(f"{text} i")) == (len(f"{text} i".split()) <= 8)
+        assert bool(pattern.search(chr(number))) == bool(chr(number).split())

@@ -44,6 +44,8 @@ STALE = [
     '"1", "3"',
 ]
 MALFORMED = [
+    "",
+    ",",
     "2",
     '"2',
     '2"',
@@ -171,7 +173,7 @@ class Preconditions(ResourceCase):
     @pytest.mark.parametrize("how", ITEM_METHODS)
     def test_if_match_of_another_is_412(self, client: Client, how: str) -> None:
         record = self.second_version(client)
-        for tags in (*STALE, *WEAK, ""):
+        for tags in (*STALE, *WEAK):
             for more in ({}, {"If-None-Match": '"1"'}):
                 headers = {"If-Match": tags, **more}
                 assert self.not_written(client, record, how, headers, 412) == FAILED
@@ -234,7 +236,7 @@ class Preconditions(ResourceCase):
 
     def test_a_read_of_what_is_new_is_200(self, client: Client) -> None:
         record = self.second_version(client)
-        for tags in (*STALE, ""):
+        for tags in STALE:
             get, head = self.read_if(client, record, tags, 200)
             assert get.json == record
             assert get.headers["ETag"] == CURRENT

@@ -1,0 +1,18 @@
+"""What the routes of the application tell of a path."""
+
+from flask import current_app
+
+
+def methods_of(rule: str) -> set[str]:
+    """The methods of a route, and of no other that may match the same paths; empty
+    when there is no such route.
+
+    :param rule: as it is written, such as ``/carts/batch``; so a path is the rule of a
+        route without variables.
+    """
+    wanted = rule.rstrip("/")
+    found: set[str] = set()
+    for one in current_app.url_map.iter_rules():
+        if one.rule.rstrip("/") == wanted:
+            found |= one.methods or set()
+    return found
