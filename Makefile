@@ -54,10 +54,11 @@ test-all: .venv/.development ## the suite on every engine, with branch coverage 
 	@$(BIN)/coverage report --fail-under=95
 
 .PHONY: lint
-lint: .venv/.development ## black, flake8 and mypy
+lint: .venv/.development ## black, flake8, mypy, and the promises of openapi.json
 	@$(BIN)/black --quiet --check --diff .
 	@$(BIN)/flake8
 	@$(BIN)/mypy
+	@MYAPP_ENABLED_FEATURES=all $(BIN)/flask openapi --check
 
 .PHONY: format
 format: .venv/.development ## let black format the tree
