@@ -2,6 +2,7 @@
 
 from alembic import context
 from alembic.operations import MigrationScript
+from alembic.operations.ops import DropTableOp, ModifyTableOps, OpContainer
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
@@ -22,8 +23,22 @@ def number_revision(
             directives[:] = []
             print("No changes.")
             return
+    for part in (script.upgrade_ops, script.downgrade_ops):
+        if part is not None:
+            drop_tables_whole(part)
     head = ScriptDirectory.from_config(context.config).get_current_head()
     script.rev_id = f"{int(head or 0) + 1:04d}"
+
+
+def drop_tables_whole(part: OpContainer) -> None:
+    """Take nothing off a table that is dropped anyway: MariaDB keeps an index that a
+    foreign key needs."""
+    dropped = {one.table_name for one in part.ops if isinstance(one, DropTableOp)}
+    part.ops = [
+        one
+        for one in part.ops
+        if not (isinstance(one, ModifyTableOps) and one.table_name in dropped)
+    ]
 
 
 def run() -> None:

@@ -19,6 +19,7 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 from myapp.core.contract import find_breaks
 from myapp.core.db import redis_store, sql
 from myapp.core.openapi import build_document
+from myapp.core.scaffold.cli import new_feature, remove_feature
 
 # Seconds between two looks at whether the reloader still runs.
 PARENT_CHECK = 0.5
@@ -141,4 +142,6 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(dev)
     app.cli.add_command(new_secret)
     app.cli.add_command(openapi)
+    app.cli.add_command(new_feature)
+    app.cli.add_command(remove_feature)
     app.shell_context_processor(shell_names)

@@ -5,7 +5,7 @@ and nothing of a foreign key. The names follow the naming convention in ``db.py`
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, select
@@ -86,14 +86,7 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
     if violation is None or violation.kind == "not null":
         return error
     if violation.kind == "foreign key":
-        return Problem(
-            "unprocessable",
-            "The body refers to a record that does not exist.",
-            errors=[
-                problem_at(pointer(column), "refers to nothing", "reference")
-                for column in dangling(violation, table, document)
-            ],
-        )
+        return refers_to_nothing(dangling(violation, table, document))
     taken = violation.kind == "unique"
     # A rule that is written as text has no columns; it is about the whole body.
     columns = violation.columns or constrained(violation.name, table)
@@ -103,6 +96,18 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
         "conflict",
         "Another record has the same values." if taken else "A rule is against it.",
         errors=[problem_at(place, detail, violation.kind) for place in places],
+    )
+
+
+def refers_to_nothing(fields: Iterable[str]) -> Problem:
+    """The problem of fields that hold the id of no record."""
+    return Problem(
+        "unprocessable",
+        "The body refers to a record that does not exist.",
+        errors=[
+            problem_at(pointer(field), "refers to nothing", "reference")
+            for field in fields
+        ],
     )
 
 

@@ -8,8 +8,8 @@ from myapp.core.schema import JSON, SERVER_FIELDS
 # The UUIDv7 of RFC 9562, appendix A.6, and the moment that is in it.
 SERVER_EXAMPLE: JSON = {
     "id": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
-    "created_at": "2022-02-22T19:22:22.000000Z",
-    "updated_at": "2022-02-22T19:22:22.000000Z",
+    "created_at": "2022-02-22T19:22:22Z",
+    "updated_at": "2022-02-22T19:22:22Z",
     "version": 1,
 }
 
@@ -76,6 +76,9 @@ def derive_patch_schema(write_schema: JSON) -> JSON:
         name: deepcopy(field) if name in required else nullable(field)
         for name, field in write_schema["properties"].items()
     }
+    # What a patch leaves out stays as it is.
+    for field in schema["properties"].values():
+        field.pop("default", None)
     return schema
 
 

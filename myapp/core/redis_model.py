@@ -16,6 +16,7 @@ from myapp.core.idempotency import AnswerStore
 from myapp.core.model import Model
 from myapp.core.record import Change, Document, Documents
 from myapp.core.query import NEWEST, ListQuery
+from myapp.core.references import check_references
 from myapp.core.redis_idempotency import RedisAnswers
 from myapp.core.redis_query import WALK, matching, member
 from myapp.core.redis_unit import RedisUnit
@@ -105,12 +106,16 @@ class RedisModel(Model):
     @classmethod
     def add(cls, documents: Documents) -> None:
         """Collect new values."""
+        check_references(cls.relations.values(), documents)
         for document in documents:
             cls._put(document, None)
 
     @classmethod
     def write(cls, changes: Iterable[Change]) -> None:
         """Collect changed values; each renews its time to live."""
+        changes = list(changes)
+        written = [document for document, _ in changes]
+        check_references(cls.relations.values(), written)
         for document, expected in changes:
             cls._put(document, expected)
 

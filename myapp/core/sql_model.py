@@ -20,7 +20,8 @@ from myapp.core.db import rows, sql, write
 from myapp.core.errors import Problem
 from myapp.core.idempotency import AnswerStore
 from myapp.core.model import Model
-from myapp.core.record import Change, Document, Documents
+from myapp.core.record import Change, Document, Documents, Relation
+from myapp.core.references import check_references
 from myapp.core.query import ListQuery
 from myapp.core.sql_idempotency import SqlAnswers
 from myapp.core.sql_query import (
@@ -56,6 +57,8 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     _delete: ClassVar[Delete]
     _columns: ClassVar[tuple[str, ...]]
     _shown_whole: ClassVar[bool]
+    # The relations that no foreign key watches.
+    _unkeyed: ClassVar[tuple[Relation, ...]]
 
     @classmethod
     def compile_schemas(cls) -> None:
@@ -69,6 +72,10 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         ids = bindparam("_ids", expanding=True, type_=Id())
         cls._columns = tuple(str(name) for name in table.c.keys())
         cls._shown_whole = cls._columns == cls.shown
+        relations = cls.relations.values()
+        cls._unkeyed = tuple(
+            one for one in relations if not table.c[one.field].foreign_keys
+        )
         cls._read = select(table).where(same)
         cls._read_many = select(table).where(table.c.id.in_(ids))
         cls._insert = insert(table)
@@ -149,6 +156,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def add(cls, documents: Documents) -> None:
         """INSERT, as one statement for many."""
+        check_references(cls._unkeyed, documents)
         if len(documents) == 1:
             cls._insert_one(documents[0])
             return
@@ -170,6 +178,9 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def write(cls, changes: Iterable[Change]) -> None:
         """UPDATE, with the version in its WHERE."""
+        if cls._unkeyed:
+            changes = list(changes)
+            check_references(cls._unkeyed, [document for document, _ in changes])
         for index, (document, version) in by_id(changes):
             parameters = {**document, "_id": document["id"], "_version": version}
             try:

@@ -119,6 +119,20 @@ class Crud(ResourceCase):
             assert answer.json["type"] == "/problems/method-not-allowed"
             assert "GET" in answer.headers["Allow"].split(", ")
 
+    def test_a_reference_to_nothing_is_422(self, client: Client) -> None:
+        record = self.make(client)
+        for relation in self.model.relations.values():
+            body = {**self.full, relation.field: str(uuid_utils.uuid7())}
+            problem = client.post(self.url, json=body, expect=422).json
+            (error,) = problem["errors"]
+            assert error["pointer"] == f"/{relation.field}"
+            assert error["keyword"] == "reference"
+            client.put(self.item(record), json=body, expect=422)
+            sent = {"create": [self.full, body]}
+            problem = client.post(f"{self.url}batch", json=sent, expect=422).json
+            assert problem["errors"][0]["pointer"] == f"/create/1/{relation.field}"
+        assert client.get(self.url).json["items"] == [record]
+
     @pytest.mark.parametrize("name", SERVER_FIELDS)
     def test_what_the_server_owns_is_refused(self, client: Client, name: str) -> None:
         record = self.make(client)
@@ -139,8 +153,8 @@ class Crud(ResourceCase):
         for name in self.required:
             del body[name]
         errors = client.post(self.url, json=body, expect=400).json["errors"]
-        pointers = {error["pointer"] for error in errors}
-        assert pointers == {f"/{name}" for name in self.full} | {"/a~1b~0"}
+        members = {error["pointer"].split("/")[1] for error in errors}
+        assert members == {*self.full, "a~1b~0"}
         assert {error["pointer"] for error in errors if error["keyword"] == "required"}
 
     def test_text_comes_back_as_it_was_sent(self, client: Client) -> None:
@@ -196,5 +210,7 @@ TYPE_COLUMNS = {
 
 def column_type(field: Any) -> type[Any]:
     """The column type that a property asks for."""
-    by_type = TYPE_COLUMNS[field["type"]]
+    types = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    (plain,) = set(types) - {"null"}
+    by_type = TYPE_COLUMNS[plain]
     return FORMAT_COLUMNS.get(field.get("format"), by_type)

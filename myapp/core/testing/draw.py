@@ -35,7 +35,7 @@ TYPES: dict[str, tuple[type[Any], ...]] = {
     "array": (list,),
     "object": (dict,),
 }
-SPECIMENS: list[Any] = [None, True, False, 0, 7, 1.0, -1.5, "", "x", [], [0], {}]
+SPECIMENS: list[Any] = [None, True, False, 0, 7, 1.5, -1.5, "", "x", [], [0], {}]
 # From here on a double skips integers.
 MAX_EXACT = 2**53
 LONG = 200
@@ -222,6 +222,7 @@ BROKEN: dict[str, Callable[[JSON], Values]] = {
 }
 # What no value can break.
 VOID = [("minLength", 0), ("minItems", 0), ("uniqueItems", False)]
+VOID += [("minimum", MIN_INTEGER), ("maximum", MAX_INTEGER)]
 
 
 def faults(schema: JSON, known: Known = {}) -> Iterator[tuple[str, Faulty]]:

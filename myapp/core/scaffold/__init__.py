@@ -1,0 +1,2 @@
+"""A new feature in one command, and its removal: ``flask new-feature`` and
+``flask remove-feature``."""

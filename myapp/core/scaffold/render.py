@@ -1,0 +1,217 @@
+"""The files of a new feature, from its fields."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flask import current_app, render_template
+
+from myapp.core.filters import scalar_type
+from myapp.core.scaffold.columns import SA, column_of, foreign_key
+from myapp.core.scaffold.fields import FieldError, Fields
+from myapp.core.scaffold.samples import FORMATS, sample_bodies
+from myapp.core.schema import JSON
+from myapp.core.swagger import snake
+
+STORES = {"sql": ("SqlModel", "SQL"), "redis": ("RedisModel", "Redis")}
+FILES = ("__init__", "endpoints", "models", "factories")
+# An index over longer text is larger than MySQL allows.
+MAX_INDEXED = 255
+Imports = set[tuple[str, str]]
+
+
+class Names(NamedTuple):
+    """What a feature and its model are called.
+
+    :param feature: the package, a plural: ``order_lines``.
+    :param model: the class, a singular: ``OrderLine``.
+    """
+
+    feature: str
+    model: str
+
+    @property
+    def one(self) -> str:
+        """The singular in lower case: ``order_line``."""
+        return snake(self.model)
+
+    @property
+    def url_prefix(self) -> str:
+        """Where it is mounted: ``/order-lines``."""
+        return f"/{self.feature.replace('_', '-')}"
+
+
+def singular(plural: str) -> str:
+    """The class name for a plural, as English usually has it."""
+    word = plural
+    for end, replacement in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("s", "")):
+        if word.endswith(end) and not word.endswith("ss"):
+            word = word.removesuffix(end) + replacement
+            break
+    return "".join(part.title() for part in word.split("_"))
+
+
+def render_feature(names: Names, store: str, fields: Fields) -> dict[str, str]:
+    """The text of each file of a feature, by name.
+
+    :raises FieldError: when the store cannot hold a field, or a model that is referred
+        to has no factory.
+    """
+    full, other = sample_bodies(fields)
+    base, store_name = STORES[store]
+    words = names.feature.replace("_", " ")
+    one_words = names.one.replace("_", " ")
+    makers = {name: maker_of(model) for name, model in fields.references.items()}
+    context = {
+        **names._asdict(),
+        "one": names.one,
+        "one_words": one_words,
+        "about": with_article(names),
+        "url_prefix": names.url_prefix,
+        "words": words,
+        "title": words.capitalize(),
+        "plural": words.title().replace(" ", ""),
+        "base": base,
+        "store": store,
+        "store_name": store_name,
+        "schema": repr(write_schema(names, fields, full)),
+        "full": repr(full),
+        "other": repr(other),
+        "relations": {name: one.__name__ for name, one in fields.references.items()},
+        "factories": sorted(set(makers.values())),
+        "makers": {name: maker for name, (_, maker) in makers.items()},
+        "imports": import_lines(model_imports(base, store, fields)),
+        "columns": columns(fields) if store == "sql" else {},
+        **declarations(fields),
+    }
+    files = {f"{name}.py": f"feature/{name}.py.jinja" for name in FILES}
+    files[f"test_{names.feature}.py"] = "feature/test_feature.py.jinja"
+    return {
+        name: render_template(template, **context) for name, template in files.items()
+    }
+
+
+def write_schema(names: Names, fields: Fields, example: JSON) -> JSON:
+    """The write schema of the model."""
+    stand_ins = {
+        f"{name}_id": FORMATS["uuid"][0]
+        for name in fields.references
+        if f"{name}_id" in fields.required
+    }
+    schema: JSON = {
+        "$id": f"/schemas/{names.one.replace('_', '-')}.write.json",
+        "title": f"{with_article(names)}, as written",
+        "type": "object",
+        "properties": fields.properties,
+        "required": fields.required,
+        "additionalProperties": False,
+        "examples": [{**example, **stand_ins}],
+    }
+    return schema
+
+
+def with_article(names: Names) -> str:
+    """The singular with its article: ``An order line``."""
+    words = names.one.replace("_", " ")
+    return f"{'An' if words[0] in 'aeiou' else 'A'} {words}"
+
+
+def declarations(fields: Fields) -> dict[str, Any]:
+    """What may be asked of the model: what has one short value can be filtered and
+    sorted by, and free text searched."""
+    scalar = [name for name, field in fields.properties.items() if is_scalar(field)]
+    texts = [
+        name
+        for name, field in fields.properties.items()
+        if field.get("type") == "string" and not {"format", "enum"} & set(field)
+    ]
+    sortable = [
+        name for name in scalar if fields.properties[name].get("format") != "uuid"
+    ]
+    return {
+        "filterable": repr(tuple(scalar)) if scalar else "",
+        "sortable": repr(tuple(sortable)) if sortable else "",
+        "searchable": repr(tuple(texts)) if texts else "",
+    }
+
+
+def is_scalar(field: JSON) -> bool:
+    """Whether a field can be filtered and sorted by."""
+    try:
+        scalar_type(field)
+    except TypeError:
+        return False
+    return bool(field.get("maxLength", 0) <= MAX_INDEXED)
+
+
+def columns(fields: Fields) -> dict[str, str]:
+    """The declaration of each column, as code."""
+    found = {}
+    for name, field in fields.properties.items():
+        column = column_of(fields, name)
+        settled = name in fields.required or field.get("default") is not None
+        annotation = column.annotation if settled else f"{column.annotation} | None"
+        relation = fields.references.get(name.removesuffix("_id"))
+        key = foreign_key(relation) if relation else ""
+        inside = ", ".join(part for part in (column.type, key) if part)
+        value = f" = mapped_column({inside})" if inside else ""
+        found[name] = f"Mapped[{annotation}]{value}"
+    return found
+
+
+def model_imports(base: str, store: str, fields: Fields) -> Imports:
+    """What ``models.py`` imports, as pairs of module and name."""
+    found = {(f"myapp.core.{snake(base)}", base)}
+    if fields.references:
+        found.add(("myapp.core.record", "Relation"))
+    for model in fields.references.values():
+        found.add((f"{feature_of(model)}.door", model.__name__))
+    if store == "sql":
+        found.add(("sqlalchemy.orm", "Mapped"))
+        for name in fields.properties:
+            column = column_of(fields, name)
+            found.update(column.imports)
+            if column.type:
+                found.add(("sqlalchemy.orm", "mapped_column"))
+        if any(foreign_key(model) for model in fields.references.values()):
+            found.add((SA, "ForeignKey"))
+    return found
+
+
+def import_lines(imports: Imports) -> str:
+    """Import statements: the standard library, other libraries, ours."""
+    groups: dict[int, list[str]] = {}
+    for module in sorted({module for module, _ in imports}):
+        top = module.partition(".")[0]
+        group = {"myapp": 2, "sqlalchemy": 1}.get(top, 0)
+        names = ", ".join(sorted(name for one, name in imports if one == module))
+        groups.setdefault(group, []).append(f"from {module} import {names}")
+    return "\n\n".join("\n".join(groups[group]) for group in sorted(groups))
+
+
+def feature_of(model: Any) -> str:
+    """The package of the feature that a model belongs to."""
+    return ".".join(model.__module__.split(".")[:2])
+
+
+def maker_of(model: Any) -> tuple[str, str]:
+    """The factory of a model: its module and its name.
+
+    :raises FieldError: when there is none.
+    """
+    module, name = f"{feature_of(model)}.factories", f"create_{snake(model.__name__)}"
+    parts = module.split(".")[1:]
+    path = Path(current_app.root_path, *parts).with_suffix(".py")
+    if not path.exists() or f"def {name}(" not in path.read_text(encoding="utf-8"):
+        raise FieldError(f"{module} has no {name}, which the tests need; write one")
+    return module, name
+
+
+def unused_schema(names: Names, schemas: Iterable[str]) -> None:
+    """Make sure that no other model has the schemas of this one.
+
+    :raises FieldError: when one has.
+    """
+    wanted = f"/schemas/{names.one.replace('_', '-')}.write.json"
+    if wanted in schemas:
+        raise FieldError(f"another model is called {names.model}; say --model NAME")

@@ -1,0 +1,171 @@
+"""What a feature changes in files beside its folder: its row, its doors, its line in
+the map of the README. Each can be taken back."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Doors = set[tuple[str, str]]
+
+
+class Tree:
+    """A checkout of this project.
+
+    :param root: its top folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.package = root / "myapp"
+        self.table = self.package / "features.py"
+        self.readme = root / "README.md"
+
+    def folder(self, feature: str) -> Path:
+        """The folder of a feature."""
+        return self.package / feature
+
+    def is_tracked(self, path: Path) -> bool:
+        """Whether git knows a file, and so others may."""
+        command = ["git", "ls-files", "--error-unmatch", str(path)]
+        try:
+            told = subprocess.run(command, cwd=self.root, capture_output=True)
+        except FileNotFoundError:
+            return False
+        return told.returncode == 0
+
+    def add_row(self, name: str, url_prefix: str, access: str) -> None:
+        """Add a row at the end of the mount table."""
+        lines, table = self._table("FEATURES")
+        row = f'    Feature("{name}", url_prefix="{url_prefix}", access="{access}"),\n'
+        lines.insert(table.end_lineno - 1, row)
+        self.table.write_text("".join(lines))
+
+    def remove_row(self, name: str) -> None:
+        """Remove a row of the mount table.
+
+        :raises LookupError: when there is none.
+        """
+        lines, table = self._table("FEATURES")
+        for row in getattr(table.value, "elts", ()):
+            if row.args and getattr(row.args[0], "value", None) == name:
+                del lines[row.lineno - 1 : row.end_lineno]
+                self.table.write_text("".join(lines))
+                return
+        raise LookupError(name)
+
+    def doors(self) -> Doors:
+        """The pairs of features that may use each other's door."""
+        _, table = self._table("DOORS")
+        nodes = [node for node in ast.walk(table.value) if isinstance(node, ast.Tuple)]
+        found = [
+            [str(getattr(one, "value", "")) for one in node.elts] for node in nodes
+        ]
+        return {(user, owner) for user, owner in found}
+
+    def set_doors(self, doors: Doors) -> None:
+        """Write the pairs down."""
+        lines, table = self._table("DOORS")
+        pairs = "".join(f"\n        {pair!r}," for pair in sorted(doors))
+        value = f"frozenset(\n    {{{pairs}\n    }}\n)" if pairs else "frozenset()"
+        text = f"DOORS: frozenset[tuple[str, str]] = {value}\n".replace("'", '"')
+        lines[table.lineno - 1 : table.end_lineno] = [text]
+        self.table.write_text("".join(lines))
+
+    def _table(self, name: str) -> tuple[list[str], Any]:
+        """The lines of the mount table, and the statement that sets a name in it."""
+        text = self.table.read_text()
+        for node in ast.parse(text).body:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            if getattr(targets[0], "id", None) == name:
+                return text.splitlines(keepends=True), node
+        raise LookupError(f"{self.table} sets no {name}")
+
+    def open_door(self, feature: str, module: str, name: str) -> bool:
+        """Let the door of a feature show a name, if it does not yet.
+
+        :returns: False when the door is written by hand, and does not show it.
+        """
+        door = self.folder(feature) / "door.py"
+        shown = names_shown(door)
+        if name in shown:
+            return True
+        if door.exists() and door.read_text() != door_text(feature, shown):
+            return False
+        door.write_text(door_text(feature, {**shown, name: module}))
+        return True
+
+    def close_door(self, feature: str) -> None:
+        """Remove the door of a feature when :meth:`open_door` made it, nobody else has
+        it, and no feature uses it."""
+        door = self.folder(feature) / "door.py"
+        is_used = any(owner == feature for _, owner in self.doors())
+        if is_used or not door.exists() or self.is_tracked(door):
+            return
+        if door.read_text() == door_text(feature, names_shown(door)):
+            door.unlink()
+
+    def add_to_map(self, name: str, about: str) -> None:
+        """Add a feature below the last one in the map of the README."""
+        lines = self.readme.read_text().splitlines(keepends=True)
+        rows = ast.parse(self.table.read_text())
+        known = {
+            node.value for node in ast.walk(rows) if isinstance(node, ast.Constant)
+        }
+        places = [
+            number
+            for number, line in enumerate(lines)
+            if (match := MAP_LINE.match(line)) and match[1] in known
+        ]
+        where = places[-1] + 1 if places else len(lines)
+        lines.insert(where, f"  {name + '/':<18} {about}\n")
+        self.readme.write_text("".join(lines))
+
+    def remove_from_map(self, name: str) -> None:
+        """Remove the line of a feature from the map of the README."""
+        lines = self.readme.read_text().splitlines(keepends=True)
+        kept = [
+            line
+            for line in lines
+            if not (match := MAP_LINE.match(line)) or match[1] != name
+        ]
+        self.readme.write_text("".join(kept))
+
+    def format(self, paths: Iterable[Path]) -> bool:
+        """Let black format files.
+
+        :returns: False when it is not installed.
+        """
+        command = [sys.executable, "-m", "black", "--quiet", *map(str, paths)]
+        return (
+            subprocess.run(command, cwd=self.root, capture_output=True).returncode == 0
+        )
+
+
+MAP_LINE = re.compile(r"  ([a-z][a-z0-9_]*)/ +\S")
+
+
+def names_shown(door: Path) -> dict[str, str]:
+    """The names that a door imports to show them, each with its module."""
+    if not door.exists():
+        return {}
+    imports = [
+        node
+        for node in ast.parse(door.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+    ]
+    return {one.name: node.module or "" for node in imports for one in node.names}
+
+
+def door_text(feature: str, shown: dict[str, str]) -> str:
+    """A door that shows some names."""
+    names = sorted(shown)
+    imports = "".join(f"from {shown[name]} import {name}\n" for name in names)
+    exported = ", ".join(f'"{name}"' for name in names)
+    return (
+        f'"""What other features may use of {feature}."""\n\n'
+        f"{imports}\n__all__ = [{exported}]\n"
+    )

@@ -1,0 +1,235 @@
+"""flask new-feature and remove-feature: what they refuse, and that they then write
+nothing. What they write is tried in ``test_lifecycle.py``."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from myapp.core.app import App
+from myapp.core.scaffold import samples
+from myapp.core.scaffold.fields import FORMATS, KEYWORDS, TYPES, Fields
+from myapp.core.scaffold.render import singular
+from myapp.core.scaffold.samples import sample_bodies
+from myapp.core.scaffold.tree import Tree
+from myapp.core.schema import Validator
+from myapp.core.testing import draw
+
+TABLE = '''"""The mount table."""
+
+from myapp.core.feature import Feature
+
+FEATURES = (
+    Feature("alpha", url_prefix="/alpha", access="public"),
+    Feature("beta", url_prefix="/beta", access="public"),
+)
+
+# Who may use whose door.
+DOORS: frozenset[tuple[str, str]] = frozenset()
+'''
+README = """# A project
+
+myapp/
+  core/              all
+  alpha/             the first
+  beta/              the second
+    models.py        its models
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A tree with two features."""
+    for name in ("alpha", "beta"):
+        (tmp_path / "myapp" / name).mkdir(parents=True)
+    (tmp_path / "myapp" / "features.py").write_text(TABLE)
+    (tmp_path / "README.md").write_text(README)
+    return Tree(tmp_path)
+
+
+@pytest.fixture
+def flask(
+    own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """A flask command in that tree; it must fail and leave the tree as it was."""
+    monkeypatch.setattr(own_app, "root_path", str(tree.package))
+
+    def run(*arguments: str) -> str:
+        before = times(tree)
+        answer = own_app.test_cli_runner().invoke(args=list(arguments))
+        assert answer.exit_code != 0
+        assert times(tree) == before
+        return str(answer.output)
+
+    return run
+
+
+def times(tree: Tree) -> dict[Path, int]:
+    """When each file of a tree was last written."""
+    return {path: path.stat().st_mtime_ns for path in tree.root.rglob("*")}
+
+
+NEW = ("new-feature", "gammas", "--store")
+GOOD = ("--field", "title:string(20)")
+
+
+@pytest.mark.parametrize(
+    ("field", "why"),
+    [
+        ("title", "is not like name:type"),
+        ("Title:string", "is not like name:type"),
+        ("title:text", "is not like name:type"),
+        ("title:string(x)", "title:string(x)"),
+        ("title:date(3)", "takes no arguments"),
+        ("price:decimal(30,2)", "at most 18 digits"),
+        ("price:decimal(2,2)", "at most 18 digits"),
+        ("state:enum(open)", "an enum is like"),
+        ("id:uuid", "cannot be called id"),
+        ("version:integer", "cannot be called version"),
+        ("class:string", "cannot be called class"),
+        ("limit:integer", "cannot be called limit"),
+        ("metadata:string", "cannot be called metadata"),
+    ],
+)
+def test_a_field_that_is_none_is_refused(
+    flask: Callable[..., Any], field: str, why: str
+) -> None:
+    assert why in flask(*NEW, "sql", "--field", field)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("sql",), "needs a field"),
+        (("nosql", *GOOD), "nosql"),
+        (("sql", *GOOD, *GOOD), "cannot be called title"),
+        (("sql", *GOOD, "--model", "lower"), "no name for a class"),
+        (("sql", *GOOD, "--ref", "owner"), "is not like name:feature.namespace"),
+        (("sql", *GOOD, "--ref", "owner:nobody.nothing"), "no model at nobody.nothing"),
+        (("sql", *GOOD, "--ref", "title:a.b"), "a relation cannot be called title"),
+        (("sql", *GOOD, "--schema", "nowhere.json"), "is no JSON Schema"),
+        (("sql", *GOOD, "--access", "everybody"), "everybody"),
+    ],
+)
+def test_a_feature_that_is_none_is_refused(
+    flask: Callable[..., Any], arguments: tuple[str, ...], why: str
+) -> None:
+    assert why in flask(*NEW, *arguments)
+
+
+@pytest.mark.parametrize("name", ["Gammas", "core", "class", "alpha", "1s", "a-b", ""])
+def test_a_name_that_is_none_is_refused(flask: Callable[..., Any], name: str) -> None:
+    told = flask("new-feature", name, "--store", "redis", *GOOD)
+    assert "no name for a feature" in told or "is there already" in told
+
+
+@pytest.mark.parametrize(
+    ("schema", "why"),
+    [
+        ("no JSON", "is no JSON Schema"),
+        ([], "is no JSON Schema"),
+        ({"type": "object"}, "is no JSON Schema"),
+        ({"properties": {"a": {"type": "strange"}}}, "'strange' is not valid"),
+        ({"properties": {"a": {"type": "string"}}}, "a needs a maxLength"),
+        ({"properties": {"a": {"anyOf": [{}]}}}, "no values can be drawn for anyOf"),
+        ({"properties": {"a": {"items": {"format": "ipv4"}}}}, "the format ipv4"),
+        (
+            {"properties": {"a": {"type": ["integer", "null"]}}, "required": ["a"]},
+            "a is required, and may be null",
+        ),
+        ({"properties": {"a": {"maxLength": 5}}}, "no column holds a"),
+        (
+            {"properties": {"a": {"type": "string", "pattern": "^x{3}$"}}},
+            "a needs two values in the `examples`",
+        ),
+        (
+            {"properties": {"a": {"type": "string", "format": "decimal"}}},
+            'a needs its digits, such as "x-digits"',
+        ),
+    ],
+)
+def test_a_schema_that_no_table_holds_is_refused(
+    flask: Callable[..., Any], tmp_path: Path, schema: Any, why: str
+) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text(schema if isinstance(schema, str) else json.dumps(schema))
+    assert why in flask(*NEW, "sql", "--schema", str(path))
+
+
+def test_what_is_drawn_is_what_is_taken() -> None:
+    words = f"{draw.ANNOTATIONS} {draw.STRUCTURE}".split()
+    assert KEYWORDS | {"$id", "$schema"} == {*words, *draw.BROKEN}
+    assert FORMATS == set(draw.FORMATTED) == set(samples.FORMATS)
+
+
+def test_what_is_not_there_is_not_removed(flask: Callable[..., Any]) -> None:
+    assert "there is no feature gammas" in flask("remove-feature", "gammas")
+
+
+@pytest.mark.parametrize("text", [*TYPES, "string(3)", "decimal(4,0)", "enum(a|b)"])
+def test_two_values_of_each_type_are_valid_and_differ(text: str) -> None:
+    fields = Fields()
+    fields.add_text(f"field:{'enum(x|y)' if text == 'enum' else text}")
+    bodies = sample_bodies(fields)
+    assert bodies[0] != bodies[1]
+    for body in bodies:
+        assert Validator(fields.properties["field"]).errors(body["field"]) == []
+
+
+@pytest.mark.parametrize(
+    ("plural", "one"),
+    [
+        ("invoices", "Invoice"),
+        ("order_lines", "OrderLine"),
+        ("companies", "Company"),
+        ("boxes", "Box"),
+        ("classes", "Class"),
+        ("news", "New"),
+        ("staff", "Staff"),
+        ("glass", "Glass"),
+    ],
+)
+def test_the_singular_of_a_plural(plural: str, one: str) -> None:
+    assert singular(plural) == one
+
+
+def test_rows_and_lines_are_taken_back(tree: Tree) -> None:
+    tree.add_row("gammas", "/gammas", "public")
+    assert '    Feature("gammas", url_prefix="/gammas", access="public"),\n)' in (
+        tree.table.read_text()
+    )
+    tree.add_to_map("gammas", "the third")
+    assert "second\n  gammas/            the third\n" in tree.readme.read_text()
+    tree.remove_from_map("gammas")
+    tree.remove_row("gammas")
+    assert (tree.table.read_text(), tree.readme.read_text()) == (TABLE, README)
+    with pytest.raises(LookupError):
+        tree.remove_row("gammas")
+
+
+def test_doors_open_and_close(tree: Tree) -> None:
+    pairs = {("beta", "alpha"), ("gammas", "alpha")}
+    tree.set_doors(pairs)
+    assert tree.doors() == pairs
+    door = tree.folder("alpha") / "door.py"
+    for name in ("One", "Two", "One"):
+        assert tree.open_door("alpha", "myapp.alpha.models", name)
+    assert '__all__ = ["One", "Two"]' in door.read_text()
+    tree.close_door("alpha")
+    assert door.exists(), "others use it"
+    tree.set_doors(set())
+    assert tree.table.read_text() == TABLE
+    tree.close_door("alpha")
+    assert not door.exists()
+
+
+def test_a_door_that_is_written_by_hand_stays(tree: Tree) -> None:
+    door = tree.folder("alpha") / "door.py"
+    text = '"""By hand."""\n\nfrom myapp.alpha.models import One\n'
+    door.write_text(text)
+    assert tree.open_door("alpha", "myapp.alpha.models", "One")
+    assert not tree.open_door("alpha", "myapp.alpha.models", "Two")
+    tree.close_door("alpha")
+    assert door.read_text() == text

@@ -1,0 +1,153 @@
+"""Features come and go by one command each, and what is left passes its tests."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LEFT_OUT = """
+.git .venv .venvs .*_cache .hypothesis .coverage* instance __pycache__ node_modules
+screenshots
+""".split()
+# Core knows no feature; of its tests, these look at what is mounted.
+LOOKING = ("test_site.py", "test_migrations.py")
+TIMEOUT = 500
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 80},
+        "price": {
+            "type": "string",
+            "format": "decimal",
+            "pattern": "^(0|[1-9][0-9]{0,5})[.][0-9]{3}$",
+            "examples": ["0.125", "3.000"],
+            "x-digits": [9, 3],
+        },
+        "sizes": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": 60},
+            "maxItems": 5,
+            "default": [],
+        },
+        "box": {
+            "type": "object",
+            "properties": {"width": {"type": "number", "minimum": 0}},
+            "required": ["width"],
+            "additionalProperties": False,
+        },
+        "link": {"type": "string", "format": "uri", "maxLength": 100},
+        "rank": {"type": "integer", "minimum": 1, "maximum": 9},
+        "note": {"type": ["string", "null"], "maxLength": 300},
+    },
+    "required": ["name"],
+}
+
+
+class Checkout:
+    """A copy of this tree, under git, with commands that run in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        (root / "instance").mkdir()
+        (root / "instance" / ".gitkeep").touch()
+        self.run("git", "init", "--quiet")
+        self.run("git", "add", "--all")
+        author = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+        self.run("git", *author, "commit", "--quiet", "--message", "all")
+
+    def run(self, *command: str, more: dict[str, str] | None = None) -> str:
+        """What a command says; it must succeed."""
+        # Settings of this run, its coverage and its engines are not those of the other.
+        foreign = ("MYAPP_", "TEST_", "PYTEST_", "COV_", "COVERAGE_", "FLASK_", "GIT_")
+        env = {one: v for one, v in os.environ.items() if not one.startswith(foreign)}
+        outcome = subprocess.run(
+            command,
+            cwd=self.root,
+            env={**env, **(more or {})},
+            text=True,
+            capture_output=True,
+            timeout=TIMEOUT,
+        )
+        said = outcome.stdout[-4000:] + outcome.stderr[-2000:]
+        assert outcome.returncode == 0, f"{command}: {said}"
+        return outcome.stdout
+
+    def python(self, *arguments: str, more: dict[str, str] | None = None) -> str:
+        """What a module of Python says."""
+        return self.run(sys.executable, "-m", *arguments, more=more)
+
+    def test(self, *places: str, more: dict[str, str] | None = None) -> None:
+        """Run the tests in some places, and those that look at what is mounted."""
+        look = [f"myapp/core/{name}" for name in LOOKING]
+        options = ["-q", "-x", "-p", "no:cacheprovider"]
+        self.python(
+            "pytest", *options, "myapp/test_architecture.py", *look, *places, more=more
+        )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A copy of this tree."""
+    return Checkout(tmp_path / "copy")
+
+
+def test_the_suite_passes_without_a_feature(checkout: Checkout) -> None:
+    checkout.python("flask", "remove-feature", "carts")
+    assert not (checkout.root / "myapp" / "carts").exists()
+    left = [path for path in checkout.root.glob("myapp/*/") if path.name != "core"]
+    assert left
+    checkout.test(*(f"myapp/{path.name}" for path in left))
+
+
+@pytest.mark.external
+def test_new_features_pass_their_tests_and_leave_nothing(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text(json.dumps(SCHEMA))
+    new = ("flask", "new-feature")
+    fields = "number:string(20) total:decimal issued:date paid:datetime? open:boolean"
+    fields += " state:enum(new|sent)? pages:integer? weight:number? code:uuid?"
+    options = [part for field in fields.split() for part in ("--field", field)]
+    director = ("--ref", "director:catalog.directors")
+    checkout.python(*new, "invoices", "--store", "sql", *options, *director)
+    checkout.python(*new, "receipts", "--store", "redis", *options, *director)
+    for name, store in (("boxes", "sql"), ("crates", "redis")):
+        references = ("--ref", "invoice:invoices.invoices?")
+        checkout.python(
+            *new, name, "--store", store, "--schema", str(schema), *references
+        )
+    made = ("invoices", "receipts", "boxes", "crates")
+    checkout.python("black", "--check", "--quiet", ".")
+    checkout.python("flake8")
+    checkout.python("mypy")
+    checkout.python("flask", "openapi", "--check")
+    checkout.test(*(f"myapp/{name}" for name in made))
+    # Their migrations go both ways on each engine.
+    urls = os.environ.get("TEST_DATABASE_URLS", "")
+    checkout.test(more={"TEST_DATABASE_URLS": urls})
+    checkout.python("flask", "db", "upgrade")
+    for name in reversed(made):
+        checkout.python("flask", "remove-feature", name)
+    assert checkout.run("git", "status", "--porcelain") == ""
+    checkout.python("flask", "db", "check")
+
+
+def test_what_others_may_have_run_is_dropped_by_a_migration(
+    checkout: Checkout,
+) -> None:
+    new = ("flask", "new-feature", "notes", "--store", "sql")
+    checkout.python(*new, "--field", "text:string")
+    checkout.run("git", "add", "--all")
+    said = checkout.python("flask", "remove-feature", "notes")
+    assert "flask db upgrade" in said
+    *_, drop = sorted(checkout.root.glob("migrations/versions/*.py"))
+    assert drop.name.endswith("_drop_notes.py")
+    checkout.python("flask", "db", "upgrade")
+    checkout.python("flask", "db", "check")
