@@ -47,7 +47,7 @@ test: .venv/.development ## the whole suite on SQLite and a Redis of its own
 	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q $(PARALLEL)
 
 .PHONY: test-all
-test-all: .venv/.development ## the suite on every engine, with branch coverage of core
+test-all: .venv/.development clients/node_modules ## the suite on every engine, with branch coverage of core
 	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" TEST_EXTERNAL=1 \
 		$(BIN)/coverage run -m pytest -q $(PARALLEL)
 	@$(BIN)/coverage combine --quiet
@@ -64,11 +64,26 @@ lint: .venv/.development ## black, flake8, mypy, and the promises of openapi.jso
 format: .venv/.development ## let black format the tree
 	@$(BIN)/black --quiet .
 
+clients/node_modules: clients/package-lock.json
+	npm ci --prefix clients --no-audit --no-fund --silent
+	@touch $@
+
+.PHONY: clients
+clients: .venv/.development clients/node_modules ## a Python client and TypeScript types, in clients/
+	@$(BIN)/flask openapi > clients/openapi.json
+	@$(BIN)/python clients/for_python.py clients/openapi.json clients/openapi-python.json
+	@PATH="$(CURDIR)/$(BIN):$$PATH" openapi-python-client generate --path clients/openapi-python.json \
+		--config clients/python.yml --meta setup --output-path clients/python --overwrite
+	@clients/node_modules/.bin/openapi-typescript clients/openapi.json --default-non-nullable=false \
+		--output clients/typescript/schema.d.ts
+	@clients/node_modules/.bin/tsc --project clients
+
 .PHONY: bench
 bench: .venv/.runtime ## measure the app beside its peers (wrk, PostgreSQL; BENCH="--rounds 2")
 	@$(BIN)/python bench/run.py $(BENCH)
 
 .PHONY: clean
 clean: ## remove what was made here: .venv, caches, and the data in instance/
+	rm -rf clients/openapi*.json clients/python clients/typescript clients/node_modules screenshots
 	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .coverage instance/myapp.db* instance/redis
 	find . -name __pycache__ -prune -exec rm -rf {} +

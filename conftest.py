@@ -7,13 +7,17 @@ or threads asks for ``own_app`` and gets a database of its own.
 
 import os
 import re
+import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+from playwright.sync_api import sync_playwright
+from werkzeug.serving import make_server
 
 from myapp import create_app
 from myapp.core.app import App
@@ -32,6 +36,7 @@ from myapp.core.testing import (  # noqa: E402  its asserts are to be rewritten
 
 SQLITE = "sqlite"
 DATABASES = [SQLITE, *os.environ.get("TEST_DATABASE_URLS", "").split()]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -137,3 +142,28 @@ def own_app(database_server: str, redis_url: str, tmp_path: Path) -> Iterator[Ap
         yield app
         with app.app_context():
             redis_store.flushdb()
+
+
+@pytest.fixture
+def live_server(own_app: App) -> Iterator[str]:
+    """The URL of a server that answers as this application, in another thread."""
+    server = make_server("127.0.0.1", 0, own_app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium, the one that the system has."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert path, "these tests need Chromium; on Debian: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()

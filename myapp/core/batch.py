@@ -26,6 +26,8 @@ from myapp.core.schema import (
 )
 
 MAX_ITEMS = 1000
+# What names a schema, and not what it holds.
+NAMING = ("$id", "title", "examples")
 PARTS = ("create", "update", "delete")
 REFERENCE = re.compile(r"#/create/(0|[1-9][0-9]{0,2})\Z", re.ASCII)
 # What an id in a batch is, for documentation; each is looked at with its item.
@@ -237,7 +239,7 @@ def batch_schema(model: type[Model]) -> JSON:
     """The schema of a batch."""
     patch = derive_patch_schema(model.write_schema)
     update = {
-        **{key: value for key, value in patch.items() if key != "$id"},
+        **{key: patch[key] for key in patch if key not in NAMING},
         "properties": {
             **patch["properties"],
             "id": ID_SCHEMA,

@@ -46,13 +46,12 @@ def build_document(app: Flask) -> JSON:
     return {
         "openapi": "3.1.0",
         "info": {"title": app.name, "version": "1"},
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "tags": list(tags(app)),
         "paths": paths,
         "components": {
             "schemas": dict(sorted(named.items())),
             "headers": HEADERS,
-            "securitySchemes": SECURITY_SCHEMES,
+            **({"securitySchemes": SECURITY_SCHEMES} if SECURITY_SCHEMES else {}),
         },
     }
 
@@ -184,8 +183,13 @@ def component(schema: JSON) -> JSON:
     body = {
         key: value
         for key, value in schema.items()
-        if key not in ("$id", "$schema", "$defs")
+        if key not in ("$id", "$schema", "$defs", "title")
     }
+    # Tools call a schema by its title, if it has one, and not by its name.
+    if "title" in schema:
+        body["description"] = ". ".join(
+            schema[key] for key in ("title", "description") if key in schema
+        )
     found = {name: rewritten(body, name)}
     for key, value in schema.get("$defs", {}).items():
         found[f"{name}_{key}"] = rewritten(value, name)
