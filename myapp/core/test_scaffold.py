@@ -207,6 +207,11 @@ def test_rows_and_lines_are_taken_back(tree: Tree) -> None:
     assert (tree.table.read_text(), tree.readme.read_text()) == (TABLE, README)
     with pytest.raises(LookupError):
         tree.remove_row("gammas")
+    tree.table.write_text("FEATURES = ()\nDOORS = frozenset()\n")
+    tree.add_row("gammas", "/gammas", "public")
+    assert tree.table.read_text().splitlines()[::2] == ["FEATURES = (", ")"]
+    tree.remove_row("gammas")
+    assert "Feature(" not in tree.table.read_text()
 
 
 def test_doors_open_and_close(tree: Tree) -> None:

@@ -41,7 +41,10 @@ class Tree:
         """Add a row at the end of the mount table."""
         lines, table = self._table("FEATURES")
         row = f'    Feature("{name}", url_prefix="{url_prefix}", access="{access}"),\n'
-        lines.insert(table.end_lineno - 1, row)
+        if table.value.elts:
+            lines.insert(table.value.elts[-1].end_lineno, row)
+        else:
+            lines[table.lineno - 1 : table.end_lineno] = ["FEATURES = (\n", row, ")\n"]
         self.table.write_text("".join(lines))
 
     def remove_row(self, name: str) -> None:
