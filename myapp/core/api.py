@@ -115,6 +115,8 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
     answers: AnswerStore | None = None
     #: Whether each method writes one SQL statement at most, see :func:`db.write`.
     lone_writes = False
+    #: Whether a write must carry If-Match.
+    requires_if_match = False
     #: Headers of the answer to OPTIONS, beside Allow.
     options_headers: Mapping[str, str] = {}
 

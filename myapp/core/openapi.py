@@ -107,7 +107,7 @@ def operation(rule: Rule, method: str, resource: Any) -> JSON:
     }
     if more.strip():
         result["description"] = " ".join(more.split())
-    result["parameters"] += request_headers(method, description, keeps_answers)
+    result["parameters"] += request_headers(method, description, resource)
     if description.body is not None:
         result["requestBody"] = {
             "required": True,

@@ -1,5 +1,7 @@
 """The headers of requests and answers, as OpenAPI describes them."""
 
+from typing import Any
+
 from myapp.core.api import Description
 from myapp.core.conditions import TAGS_PATTERN
 from myapp.core.idempotency import KEY_PATTERN
@@ -67,21 +69,22 @@ REQUEST_HEADERS: JSON = {
 }
 
 
-def request_headers(
-    method: str, description: Description, keeps_answers: bool
-) -> list[JSON]:
-    """The headers that a request may carry.
-
-    :param keeps_answers: whether a retry gets the answer of the first try.
-    """
+def request_headers(method: str, description: Description, resource: Any) -> list[JSON]:
+    """The headers that a request may carry."""
     names = []
     if method in ("put", "patch", "delete") and 412 in description.errors:
         names.append("If-Match")
     if 304 in description.answers:
         names.append("If-None-Match")
-    if method in ("post", "patch") and keeps_answers:
+    if method in ("post", "patch") and resource.answers is not None:
         names.append("Idempotency-Key")
-    return [{"name": name, "in": "header", **REQUEST_HEADERS[name]} for name in names]
+    headers: list[JSON] = [
+        {"name": name, "in": "header", **REQUEST_HEADERS[name]} for name in names
+    ]
+    for header in headers:
+        if header["name"] == "If-Match" and resource.requires_if_match:
+            header["required"] = True
+    return headers
 
 
 def answer_headers(

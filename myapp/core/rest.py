@@ -37,6 +37,7 @@ def routes_from_model(namespace: Any, model: type[Model], access: str = "") -> N
         name = f"{model.__name__}{base.__name__}"
         members: dict[str, Any] = {
             "answers": model.answers(),
+            "requires_if_match": model.requires_if_match,
             "lone_writes": model.lone_writes and url != "/batch",
             "__doc__": base.__doc__,
         }

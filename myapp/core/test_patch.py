@@ -273,6 +273,16 @@ def test_errors_point_into_the_document(chest: Chest) -> None:
 
 
 def test_a_model_may_demand_if_match(chest: Chest) -> None:
+    paths = chest.client.get("/openapi.json").json["paths"]
+    items = [one.removesuffix("{id}") for one in paths if one.endswith("{id}")]
+    (path,) = [f"{one}{{id}}" for one in items if chest.url.startswith(one)]
+    for method in ("put", "patch", "delete"):
+        (header,) = [
+            one
+            for one in paths[path][method]["parameters"]
+            if one["name"] == "If-Match"
+        ]
+        assert header["required"] is True
     send, gone = chest.client.open, f"{chest.url[:-12]}{'0' * 12}"
     writes = {"PUT": CHEST, "PATCH": {"label": "new"}, "DELETE": None}
     for version, method in enumerate(writes, 1):
