@@ -1,6 +1,7 @@
 """flask new-feature and remove-feature: what they refuse, and that they then write
 nothing. What they write is tried in ``test_lifecycle.py``."""
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from myapp.core.app import App
+from myapp.core.feature import Feature
 from myapp.core.scaffold import samples
 from myapp.core.scaffold.fields import FORMATS, KEYWORDS, TYPES, Fields
-from myapp.core.scaffold.render import singular
+from myapp.core.scaffold.render import Names, render_feature, singular
 from myapp.core.scaffold.samples import sample_bodies
 from myapp.core.scaffold.tree import Tree
 from myapp.core.schema import Validator
@@ -166,6 +168,48 @@ def test_what_is_drawn_is_what_is_taken() -> None:
 
 def test_what_is_not_there_is_not_removed(flask: Callable[..., Any]) -> None:
     assert "there is no feature gammas" in flask("remove-feature", "gammas")
+
+
+FIELDS = "a:string(9) b:integer? c:decimal d:boolean e:date? f:datetime g:uuid h:number"
+
+
+def test_a_feature_is_written_and_taken_back(
+    own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_app, "root_path", str(tree.package))
+    before = {path: path.read_bytes() for path in tree.root.rglob("*.*")}
+    options = [part for text in FIELDS.split() for part in ("--field", text)]
+    new = ["new-feature", "gammas", "--store", "redis", *options]
+    said = own_app.test_cli_runner().invoke(args=new)
+    assert said.exit_code == 0, said.output
+    assert "myapp/gammas/models.py" in said.output
+    assert 'Feature("gammas", url_prefix="/gammas"' in tree.table.read_text()
+    for path in tree.folder("gammas").glob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text()))
+    feature = Feature("gammas", "/gammas", "public")
+    monkeypatch.setitem(own_app.extensions["features"], "gammas", feature)
+    said = own_app.test_cli_runner().invoke(args=["remove-feature", "gammas"])
+    assert said.output == "removed gammas\n"
+    assert {path: path.read_bytes() for path in tree.root.rglob("*.*")} == before
+
+
+def test_columns_hold_what_the_fields_say(own_app: App) -> None:
+    fields = Fields()
+    for text in FIELDS.split():
+        fields.add_text(text)
+    with own_app.test_request_context():
+        text = render_feature(Names("gammas", "Gamma"), "sql", fields)["models.py"]
+    for line in (
+        "a: Mapped[str] = mapped_column(Varchar(9))",
+        "b: Mapped[int | None] = mapped_column(BigInteger)",
+        "c: Mapped[Decimal] = mapped_column(ExactDecimal(12, 2))",
+        "d: Mapped[bool]",
+        "e: Mapped[date | None] = mapped_column(Date)",
+        "f: Mapped[datetime] = mapped_column(UtcDateTime)",
+        "g: Mapped[str] = mapped_column(Id)",
+        "h: Mapped[float] = mapped_column(Double)",
+    ):
+        assert f"    {line}\n" in text
 
 
 @pytest.mark.parametrize("text", [*TYPES, "string(3)", "decimal(4,0)", "enum(a|b)"])
