@@ -421,6 +421,17 @@ class Things(Queries):
         monkeypatch.setitem(client.application.config, "SECRET_KEY", "another")
         self.refusal(client, f"{MINE}&cursor={cursor}")
 
+    def test_a_reference_to_nothing_is_refused(self, client: Client) -> None:
+        body = {**self.full, "owner_id": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"}
+        problem = client.post(self.url, json=body, expect=422).json
+        assert problem["errors"][0]["pointer"] == "/owner_id"
+        sent = {"create": [self.full, body]}
+        problem = client.post(f"{self.url}batch", json=sent, expect=422).json
+        assert problem["errors"][0]["pointer"] == "/create/1/owner_id"
+        record = self.make(client)
+        client.put(self.item(record), json=body, expect=422)
+        assert client.get(self.item(record)).json == record
+
 
 class TestThings(Things):
     """What is in SQL."""

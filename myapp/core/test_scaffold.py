@@ -13,10 +13,12 @@ from myapp.core.app import App
 from myapp.core.feature import Feature
 from myapp.core.scaffold import samples
 from myapp.core.scaffold.fields import FORMATS, KEYWORDS, TYPES, Fields
+from myapp.core.scaffold.migrations import undo_migration, write_migration
 from myapp.core.scaffold.render import Names, render_feature, singular
 from myapp.core.scaffold.samples import sample_bodies
 from myapp.core.scaffold.tree import Tree
 from myapp.core.schema import Validator
+from myapp.core.swagger import snake
 from myapp.core.testing import draw
 
 TABLE = '''"""The mount table."""
@@ -191,6 +193,55 @@ def test_a_feature_is_written_and_taken_back(
     said = own_app.test_cli_runner().invoke(args=["remove-feature", "gammas"])
     assert said.output == "removed gammas\n"
     assert {path: path.read_bytes() for path in tree.root.rglob("*.*")} == before
+
+
+def test_a_reference_opens_a_door(
+    own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_app, "root_path", str(tree.package))
+    owner = next(iter(own_app.extensions["features"]))
+    blueprint: Any = own_app.blueprints[owner]
+    namespace = next(
+        one for one in blueprint.api.namespaces if hasattr(one, "models_served")
+    )
+    model = namespace.models_served[0]
+    tree.folder(owner).mkdir()
+    new = ["new-feature", "gammas", "--store", "redis"]
+    new += ["--ref", f"one:{owner}.{namespace.name}"]
+    refused = own_app.test_cli_runner().invoke(args=new)
+    maker = f"create_{snake(model.__name__)}"
+    assert f"{owner}.factories has no {maker}" in refused.output
+    (tree.folder(owner) / "factories.py").write_text(f"def {maker}(): ...\n")
+    said = own_app.test_cli_runner().invoke(args=new)
+    assert said.exit_code == 0, said.output
+    assert tree.doors() == {("gammas", owner)}
+    assert model.__name__ in (tree.folder(owner) / "door.py").read_text()
+    assert f"{maker}().id" in (tree.folder("gammas") / "test_gammas.py").read_text()
+    monkeypatch.setitem(
+        own_app.extensions["features"], owner, Feature(owner, "/", "public")
+    )
+    used = own_app.test_cli_runner().invoke(args=["remove-feature", owner])
+    assert "is used by gammas" in used.output
+
+
+def test_a_migration_that_git_does_not_know_is_deleted(
+    own_app: App, tree: Tree
+) -> None:
+    versions = tree.root / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    text = 'revision = "{}"\ndown_revision = "{}"\n'
+    (versions / "9998_betas.py").write_text(text.format("9998", "9997"))
+    (versions / "9999_gammas.py").write_text(text.format("9999", "9998"))
+    with own_app.app_context():
+        assert not undo_migration(tree, "betas"), "it is not the newest"
+        assert undo_migration(tree, "gammas")
+    assert [path.name for path in versions.iterdir()] == ["9998_betas.py"]
+
+
+def test_nothing_to_migrate_is_no_migration(own_app: App) -> None:
+    root = Path(own_app.root_path).parent
+    with own_app.app_context():
+        assert write_migration(Tree(root), "nothing") is None
 
 
 def test_columns_hold_what_the_fields_say(own_app: App) -> None:
