@@ -13,7 +13,7 @@ from myapp.core.app import App
 from myapp.core.feature import Feature
 from myapp.core.scaffold import samples
 from myapp.core.scaffold.fields import FORMATS, KEYWORDS, TYPES, Fields
-from myapp.core.scaffold.migrations import undo_migration, write_migration
+from myapp.core.scaffold.migrations import undo_migration
 from myapp.core.scaffold.render import Names, render_feature, singular
 from myapp.core.scaffold.samples import sample_bodies
 from myapp.core.scaffold.tree import Tree
@@ -236,12 +236,6 @@ def test_a_migration_that_git_does_not_know_is_deleted(
         assert not undo_migration(tree, "betas"), "it is not the newest"
         assert undo_migration(tree, "gammas")
     assert [path.name for path in versions.iterdir()] == ["9998_betas.py"]
-
-
-def test_nothing_to_migrate_is_no_migration(own_app: App) -> None:
-    root = Path(own_app.root_path).parent
-    with own_app.app_context():
-        assert write_migration(Tree(root), "nothing") is None
 
 
 def test_columns_hold_what_the_fields_say(own_app: App) -> None:
