@@ -73,10 +73,10 @@ clients: .venv/.development clients/node_modules ## a Python client and TypeScri
 	@$(BIN)/flask openapi > clients/openapi.json
 	@$(BIN)/python clients/for_python.py clients/openapi.json clients/openapi-python.json
 	@PATH="$(CURDIR)/$(BIN):$$PATH" openapi-python-client generate --path clients/openapi-python.json \
-		--config clients/python.yml --meta setup --output-path clients/python --overwrite
+		--config clients/python.yml --meta setup --output-path clients/python --overwrite \
+		--fail-on-warning
 	@clients/node_modules/.bin/openapi-typescript clients/openapi.json --default-non-nullable=false \
 		--output clients/typescript/schema.d.ts
-	@clients/node_modules/.bin/tsc --project clients
 
 .PHONY: bench
 bench: .venv/.runtime ## measure the app beside its peers (wrk, PostgreSQL; BENCH="--rounds 2")

@@ -18,16 +18,16 @@ def test_try_it_out_shows_films(
     for title, year in (("Wanda", 1970), ("Jeanne Dielman", 1975)):
         body = {"title": title, "year": year}
         own_app.test_client().post("/catalog/movies/", json=body)
-    tab = Tab(chromium, live_server)
-    page = tab.open(path)
-    block = page.locator(".opblock-get").filter(
-        has=page.locator(f'.opblock-summary-path[data-path="{url}"]')
-    )
-    block.locator(".opblock-summary-control").click()
-    block.get_by_role("button", name="Try it out").click()
-    block.get_by_role("button", name="Execute").click()
-    answer = block.locator(".live-responses-table").last
-    answer.get_by_text("Jeanne Dielman").first.wait_for()
-    shown = answer.inner_text()
-    assert "Wanda" in shown and "200" in shown
-    tab.close(f"try-it-out{path.replace('/', '-')}")
+    name = f"try-it-out{path.replace('/', '-')}"
+    with Tab(chromium, live_server, name) as tab:
+        page = tab.open(path)
+        block = page.locator(".opblock-get").filter(
+            has=page.locator(f'.opblock-summary-path[data-path="{url}"]')
+        )
+        block.locator(".opblock-summary-control").click()
+        block.get_by_role("button", name="Try it out").click()
+        block.get_by_role("button", name="Execute").click()
+        answer = block.locator(".live-responses-table").last
+        answer.get_by_text("Jeanne Dielman").first.wait_for()
+        shown = answer.inner_text()
+        assert "Wanda" in shown and "200" in shown

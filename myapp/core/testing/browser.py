@@ -1,21 +1,24 @@
 """A tab of a browser that keeps what goes wrong in it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 SCREENSHOTS = Path(__file__).parents[3] / "screenshots"
 SIZE = {"width": 1280, "height": 900}
 
 
 class Tab:
-    """A page in a browser, and all that it complained about.
+    """A page in a browser, and all that it complained about. At the end of its ``with``
+    a picture is kept, also of a failure, and it must not have complained.
 
     :param browser: a browser of Playwright.
     :param origin: of the server; what is asked of any other is a complaint.
+    :param name: of the picture in ``screenshots/``.
     """
 
-    def __init__(self, browser: Any, origin: str) -> None:
+    def __init__(self, browser: Any, origin: str, name: str) -> None:
         self.origin = origin
+        self.picture = SCREENSHOTS / f"{name}.png"
         self.page = browser.new_page(viewport=SIZE)
         self.complaints: list[str] = []
         self.page.on("console", self._hear)
@@ -24,12 +27,24 @@ class Tab:
         self.page.on("requestfailed", lambda one: self.complaints.append(one.url))
         self.page.on("response", self._judge)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        SCREENSHOTS.mkdir(exist_ok=True)
+        self.page.screenshot(path=self.picture, full_page=True)
+        self.page.close()
+        if error is not None:
+            error.add_note(f"complaints of the page: {self.complaints}")
+        else:
+            assert self.complaints == []
+
     def _hear(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _watch(self, request: Any) -> None:
-        if not request.url.startswith((self.origin, "data:")):
+        if not request.url.startswith((f"{self.origin}/", "data:")):
             self.complaints.append(f"asked for {request.url}")
 
     def _judge(self, response: Any) -> None:
@@ -40,13 +55,3 @@ class Tab:
         """Open a path of the server, until it asks for nothing more."""
         self.page.goto(f"{self.origin}{path}", wait_until="networkidle")
         return self.page
-
-    def close(self, name: str) -> None:
-        """Keep a picture of it, and let it go; it must not have complained.
-
-        :param name: of the picture in ``screenshots/``.
-        """
-        SCREENSHOTS.mkdir(exist_ok=True)
-        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
-        self.page.close()
-        assert self.complaints == []
