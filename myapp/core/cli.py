@@ -55,6 +55,7 @@ def dev(host: str, port: int) -> None:
 def end_with_parent() -> None:
     """End this process when the reloader that started it is gone, however it went."""
     parent = os.getppid()
+    # Nothing tells a process on every system that its parent is gone, so it looks.
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import pytest
+from conftest import build_app
 from flask.testing import FlaskClient
 from sqlalchemy import BigInteger, Date, Double, ForeignKey, MetaData
 from sqlalchemy.orm import Mapped, mapped_column
 
-from myapp import create_app
 from myapp.core import mount
 from myapp.core.api import feature_blueprint
 from myapp.core.app import App
@@ -29,7 +29,7 @@ from myapp.core.redis_model import RedisModel
 from myapp.core.rest import routes_from_model
 from myapp.core.schema import JSON
 from myapp.core.sql_model import SqlModel
-from myapp.core.testing import Client, drop_database, make_database, roll_back_after
+from myapp.core.testing import Client, roll_back_after
 from myapp.core.testing.queries import (
     COMPARE,
     Queries,
@@ -240,10 +240,8 @@ def planted(
     database_server: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[App]:
     """An application with the models, on a database of its own."""
-    database = make_database(database_server, tmp_path_factory.mktemp("planted"))
-    try:
-        app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
-        app.test_client_class = Client
+    folder = tmp_path_factory.mktemp("planted")
+    for app in build_app(database_server, redis_url, folder):
         blueprint, api = feature_blueprint("planted", __name__)
         for name, model in PLANTED.items():
             routes_from_model(api.namespace(name), model)
@@ -251,11 +249,6 @@ def planted(
         with app.app_context():
             METADATA.create_all(sql.engine)
         yield app
-        with app.app_context():
-            sql.engine.dispose()
-        app.extensions["redis"].close()
-    finally:
-        drop_database(database_server, database)
 
 
 @pytest.fixture

@@ -86,6 +86,7 @@ def in_transaction(
             rollback()
             if failures > MAX_RETRIES or not is_retryable(error):
                 raise
+        # Whoever was overtaken waits a random while, so as not to meet the same again.
         longest = LONG_PAUSE * 2**failures if failures else PAUSE * min(stale, 10)
         time.sleep(random.uniform(longest / 2, longest))
 

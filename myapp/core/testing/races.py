@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -59,9 +59,9 @@ class Races(ResourceCase):
 
     def racing(self, app: App) -> Client:
         """A client of a database of the test's own, with what the bodies refer to."""
-        client: Any = app.test_client()
+        client = cast(Client, app.test_client())
         self.prepare(client)
-        return client  # type: ignore[no-any-return]
+        return client
 
     def a_change(self) -> JSON:
         """The body of a PATCH."""
