@@ -6,36 +6,31 @@ or threads asks for ``own_app`` and gets a database of its own.
 """
 
 import os
-import re
 import shutil
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 from playwright.sync_api import sync_playwright
 from werkzeug.serving import make_server
 
 from myapp import create_app
-from myapp.core.app import App
-from myapp.core.db import redis_store, sql
-from myapp.core.embedded import ensure_redis
+from myapp.core.http import App
+from myapp.core.loading import import_when_used
+from myapp.core.wiring import STORES
 
-pytest.register_assert_rewrite("myapp.core.testing")
+pytest.register_assert_rewrite("myapp.core.testing", "myapp.core.stores.sql.fixture")
 
-from myapp.core.testing import (  # noqa: E402  its asserts are to be rewritten
-    Client,
-    drop_database,
-    make_database,
-    migrate_database,
-    roll_back_after,
-)
+from myapp.core.testing import Client  # noqa: E402  its asserts are to be rewritten
 
-SQLITE = "sqlite"
-DATABASES = [SQLITE, *os.environ.get("TEST_DATABASE_URLS", "").split()]
+FIXTURES = {store.name: import_when_used(store.fixture)() for store in STORES}
+# Each combination of servers, one of each store.
+SERVERS = list(product(*(fixture.servers for fixture in FIXTURES.values())))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 LOOPBACK = ("127.", "::1", "localhost")
 
@@ -68,65 +63,65 @@ def pytest_collection_modifyitems(
         items[:] = [item for item in items if item not in left]
 
 
-def engine_of(url: str) -> str:
-    """The name of a test database's engine, for the ids of the tests."""
-    return url.partition(":")[0].partition("+")[0]
+def start_server(name: str, server: str, factory: pytest.TempPathFactory) -> str:
+    """Start a server of a store; a test run that cannot have it ends."""
+    try:
+        return str(FIXTURES[name].start(server, factory.mktemp(name)))
+    except RuntimeError as error:
+        pytest.exit(str(error), returncode=2)
 
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Redis for this run alone: one of its own, or an empty database of the server
-    that ``TEST_REDIS_URL`` names, or one of those before it when several processes
-    share the tests."""
-    url = os.environ.get("TEST_REDIS_URL")
-    if not url:
-        return ensure_redis(tmp_path_factory.mktemp("redis"))
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    url = re.sub(r"[0-9]+\Z", lambda last: str(int(last[0]) - worker), url)
-    client = redis.Redis.from_url(url)
-    if client.dbsize():
-        pytest.exit("TEST_REDIS_URL names a database that is not empty", returncode=2)
-    client.close()
-    return url
+    """The Redis of this run."""
+    return start_server("redis", *FIXTURES["redis"].servers, tmp_path_factory)
 
 
-@pytest.fixture(scope="session", params=DATABASES, ids=engine_of)
-def database_server(request: pytest.FixtureRequest) -> str:
-    """Each engine in turn: ``sqlite``, or the URL of a server."""
-    return str(request.param)
+@pytest.fixture(
+    scope="session",
+    params=SERVERS,
+    ids=["-".join(filter(None, servers)) for servers in SERVERS],
+)
+def servers(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """A running server of each store, in the order of the stores."""
+    pairs = zip(FIXTURES, request.param)
+    return [start_server(name, server, tmp_path_factory) for name, server in pairs]
 
 
 @pytest.fixture(scope="session")
 def migrated_app(
-    database_server: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+    servers: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[App]:
-    """The application on a new, migrated database."""
-    folder = tmp_path_factory.mktemp("instance")
-    yield from build_app(database_server, redis_url, folder)
+    """The application on new, migrated databases."""
+    yield from build_app(servers, tmp_path_factory.mktemp("instance"))
 
 
-def build_app(server: str, redis_url: str, folder: Path) -> Iterator[App]:
-    """An application on a database that is made by the migrations, and dropped."""
-    database = make_database(server, folder)
-    try:
-        app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
+def build_app(servers: list[str], folder: Path) -> Iterator[App]:
+    """An application on databases that are made by the migrations, and dropped."""
+    with ExitStack() as stack:
+        settings: dict[str, str] = {}
+        for fixture, server in zip(FIXTURES.values(), servers):
+            made = fixture.make(server, folder)
+            stack.callback(fixture.drop, server, made)
+            settings |= made
+        app = create_app(settings)
         app.test_client_class = Client
-        migrate_database(app)
+        for fixture in FIXTURES.values():
+            fixture.prepare(app)
         yield app
-        with app.app_context():
-            sql.engine.dispose()
-        app.extensions["redis"].close()
-    finally:
-        drop_database(server, database)
+        for fixture in FIXTURES.values():
+            fixture.close(app)
 
 
 @pytest.fixture
 def app(migrated_app: App) -> Iterator[App]:
-    """The application; what a test writes is rolled back and flushed."""
-    with roll_back_after(migrated_app):
+    """The application; what a test writes is undone."""
+    with ExitStack() as stack:
+        for fixture in FIXTURES.values():
+            stack.enter_context(fixture.undone(migrated_app))
         yield migrated_app
-    with migrated_app.app_context():
-        redis_store.flushdb()
 
 
 @pytest.fixture
@@ -136,12 +131,12 @@ def client(app: App) -> Any:
 
 
 @pytest.fixture
-def own_app(database_server: str, redis_url: str, tmp_path: Path) -> Iterator[App]:
+def own_app(servers: list[str], tmp_path: Path) -> Iterator[App]:
     """An application on a database of this test's own, where commits are real."""
-    for app in build_app(database_server, redis_url, tmp_path):
+    for app in build_app(servers, tmp_path):
         yield app
-        with app.app_context():
-            redis_store.flushdb()
+        for fixture in FIXTURES.values():
+            fixture.clean(app)
 
 
 @pytest.fixture

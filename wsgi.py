@@ -3,7 +3,7 @@
 import sys
 
 from myapp import create_app
-from myapp.core.config import ConfigError
+from myapp.core.errors import ConfigError
 
 try:
     app = create_app()

@@ -6,7 +6,7 @@ from alembic.operations.ops import DropTableOp, ModifyTableOps, OpContainer
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from myapp.core.db import sql
+from myapp.core.stores.sql import sql
 
 
 def number_revision(
@@ -58,7 +58,7 @@ def run_on(connection: object) -> None:
         target_metadata=sql.metadata,
         process_revision_directives=number_revision,
         render_as_batch=True,
-        user_module_prefix="columns.",
+        user_module_prefix="types.",
     )
     with context.begin_transaction():
         context.run_migrations()

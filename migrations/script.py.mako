@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 ${imports if imports else ""}
-from myapp.core import columns
+from myapp.core.stores.sql import types
 
 revision = "${up_revision}"
 down_revision = ${f'"{down_revision}"' if down_revision else None}

@@ -3,28 +3,32 @@
 import os
 from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from myapp import core
-from myapp.core.app import App
-from myapp.core.config import enabled_features, load_config
-from myapp.features import FEATURES
+if TYPE_CHECKING:
+    from myapp.core.http import App
 
 
-def create_app(test_config: Mapping[str, Any] | None = None) -> App:
+def create_app(test_config: Mapping[str, Any] | None = None) -> "App":
     """Build the application.
 
     :param test_config: settings that take the place of ``instance/config.py``.
     :raises ConfigError: when a setting makes it unsafe or impossible to run.
     """
+    # Imported here, so that one room of core can be imported without all others.
+    from myapp.core import wiring
+    from myapp.core.config import enabled_features, load_config
+    from myapp.core.http import App
+    from myapp.features import FEATURES
+
     folder = os.environ.get("MYAPP_INSTANCE_PATH")
     app = App(__name__, instance_path=os.path.abspath(folder) if folder else None)
     load_config(app, test_config)
-    core.init_app(app)
+    wiring.init_app(app)
     enabled = enabled_features(app, FEATURES)
     for feature in FEATURES:
         # Imported even when it is not mounted, so that migrations see its tables.
         package = import_module(f"{__name__}.{feature.name}")
         if feature in enabled:
-            core.mount(app, feature, package.blueprint)
+            wiring.mount(app, feature, package.blueprint)
     return app

@@ -22,7 +22,7 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from myapp.core.errors import Problem
+from myapp.core.errors.problem import Problem
 from myapp.core.feature import Feature
 from myapp.features import DOORS, FEATURES
 
@@ -33,10 +33,28 @@ IMPORTERS = {"import_module", "__import__", "import_string"}
 UNKNOWN = "?"
 # Our modules beside the package; only its tests may lean on them.
 BESIDE = {"conftest", "default_config", "wsgi"}
+# The rooms of core from the top; each may import itself and what is below. What only
+# developers need comes first, then the files that stand beside the rooms.
+DEVELOPER, FLAT = "developer", "flat"
+ROOMS = (
+    *(DEVELOPER, FLAT, "docs", "rest", "http"),
+    *("stores", "model", "query", "schema", "errors", "access"),
+)
+# Whose imports are not for a start in production.
+DEVELOPER_PLACES = re.compile(
+    r"core/(scaffold|testing)/|core/stores/\w+/(scaffold|fixture)\.py$"
+)
+# What may import when it is called: the factory, and the loader of commands.
+LATE = {("__init__.py", "create_app"), ("core/loading.py", "import_when_used")}
+# A module or a name in one, as the loader takes it.
+OURS_AS_TEXT = re.compile(r"\w+(\.\w+)+:\w+\Z", re.ASCII)
+# Names that mean the same in each module that has them.
+COMMON_NAMES = {"blueprint", "init_app", "log"}
 # Who may commit, and who may ask for it: code that no request runs, and the claim of
 # an Idempotency-Key, which must stand before the request begins.
-EDGE = "core/transaction.py"
-OUTSIDE_REQUESTS = {"cli.py", "jobs.py", "sql_idempotency.py"}
+EDGE = re.compile(r"core/stores/(transaction|\w+/(store|fixture))\.py$")
+OUTSIDE_REQUESTS = {"cli.py", "jobs.py", "core/stores/sql/idempotency.py"}
+TRANSACTION = ("", ".transaction")
 BY_HAND = re.compile(
     r"(^|\.)(abort|problem_response|PROBLEM_TYPE|(app_)?errorhandler"
     r"|register_error_handler)$|^werkzeug\.exceptions\b"
@@ -56,7 +74,8 @@ class Module:
         self.layer, _, self.inside = self.place.partition("/")
         self.file = path.name
         for_tests = self.file.startswith(("test_", "conftest."))
-        self.is_test = for_tests or self.place.startswith("core/testing")
+        self.is_developer = bool(DEVELOPER_PLACES.match(self.place))
+        self.is_test = for_tests or self.place.startswith("core/testing/")
         self.package = ".".join([root.name, *path.relative_to(root).parts[:-1]])
         self.text = path.read_text(encoding="utf-8")
         self.tree = ast.parse(self.text)
@@ -103,8 +122,13 @@ class Module:
         """Each import, hidden ones too: where, and the full name."""
         for node, name, _ in self.statements():
             yield node, name
+        for node in self.nodes:
+            text = getattr(node, "value", "") if isinstance(node, ast.Constant) else ""
+            top = f"{self.package.partition('.')[0]}."
+            if str(text).startswith(top) and OURS_AS_TEXT.match(str(text)):
+                yield node, str(text).replace(":", ".")
         for call, function in self.calls():
-            if function in IMPORTERS:
+            if function in IMPORTERS and self.place != "core/loading.py":
                 name = getattr(call.args[0], "value", None) if call.args else None
                 known = isinstance(name, str)
                 yield call, resolve_name(name, self.package) if known else UNKNOWN
@@ -207,21 +231,144 @@ def violations_of_the_doors(root: Path) -> list[str]:
 
 
 def violations_of_imports_on_top(root: Path) -> list[str]:
-    """No import inside a function, apart from the loop that mounts the features."""
+    """No import inside a function, apart from the factory, whose parts can so be loaded
+    alone, and from the loader of what only commands and tests need."""
     found = []
     for module in modules(root):
         inside: set[ast.AST] = set()
         for node in module.nodes:
             if isinstance(node, (*DEFINITIONS, ast.Lambda)):
-                inside.update(ast.walk(node))
-        if module.place == "__init__.py":
-            loops = [item for item in module.nodes if isinstance(item, ast.For)]
-            for loop in loops:
-                if module.dotted(loop.iter).endswith(".FEATURES"):
-                    inside.difference_update(call for call, _ in module.calls(loop))
-        hidden = [(node, name) for node, name in module.imports() if node in inside]
-        found += [module.at(node, f"imports {name} in here") for node, name in hidden]
+                if (module.place, getattr(node, "name", "")) not in LATE:
+                    inside.update(ast.walk(node))
+        for node, name in module.imports():
+            if node in inside and not isinstance(node, ast.Constant):
+                found.append(module.at(node, f"imports {name} in here"))
     return found
+
+
+def room_of(place: str) -> str:
+    """The room of a file of core, by its place."""
+    if DEVELOPER_PLACES.match(place):
+        return DEVELOPER
+    parts = place.split("/")
+    return parts[1] if len(parts) > 2 else FLAT
+
+
+def file_of(root: Path, name: str) -> str:
+    """The file of ours that an import of a full name loads; blank for a library."""
+    parts = name.split(".")
+    if parts[0] != root.name:
+        return ""
+    for end in range(len(parts), 0, -1):
+        path = root.joinpath(*parts[1:end])
+        for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+            if candidate.is_file():
+                return candidate.relative_to(root).as_posix()
+    return ""
+
+
+def violations_of_the_rooms(root: Path) -> list[str]:
+    """Each room of core imports itself and the rooms below it. A text that names one
+    of our modules counts when the code of a room has it, but not in the table of
+    commands and in what a store registers, which are loaded when they are used."""
+    found = []
+    for module in code(root):
+        room = room_of(module.place)
+        if module.layer != "core" or module.place == "core/__init__.py":
+            continue
+        if room not in ROOMS:
+            found.append(f"{module.place}: {room} is not a room")
+            continue
+        for node, name in module.imports():
+            target = file_of(root, name)
+            is_late = isinstance(node, ast.Constant)
+            if is_late or not target.startswith("core/"):
+                continue
+            other = room_of(target)
+            up = other not in ROOMS or ROOMS.index(other) < ROOMS.index(room)
+            if target != "core/__init__.py" and up:
+                found.append(module.at(node, f"{room} imports {name}, which is above"))
+    return found
+
+
+def violations_of_a_room_alone(root: Path) -> list[str]:
+    """A new process that imports one room has loaded no room above it, and no feature;
+    a start in production has loaded nothing that only developers need."""
+    found = []
+    rooms = [name for name in ROOMS if (root / "core" / name).is_dir()]
+    for room in [*rooms, "wiring"]:
+        program = f"import sys, {root.name}.core.{room}; print(*sys.modules)"
+        command = [sys.executable, "-c", program]
+        text = subprocess.check_output(command, cwd=root.parent, text=True, timeout=60)
+        level = ROOMS.index(room if room in ROOMS else FLAT)
+        for name in text.split():
+            place = file_of(root, name)
+            if not place.startswith("core/") or place == "core/__init__.py":
+                continue
+            if ROOMS.index(room_of(place)) < level:
+                found.append(f"{room} alone loads {name}")
+    return found
+
+
+def exported(init: Path) -> set[str]:
+    """What the door of a room exports."""
+    for node in ast.parse(init.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign):
+            if getattr(node.targets[0], "id", "") == "__all__":
+                return set(ast.literal_eval(node.value))
+    return set()
+
+
+def violations_of_the_doors_of_rooms(root: Path) -> list[str]:
+    """A feature imports what the door of a room exports, and no module behind it."""
+    features, found = folders(root), []
+    for module in modules(root):
+        for node, name in module.imports() if module.layer in features else ():
+            if not name.startswith(f"{root.name}.core"):
+                continue
+            door, _, last = name.rpartition(".")
+            init = root.joinpath(*door.split(".")[1:], "__init__.py")
+            if not init.is_file() or last not in exported(init):
+                found.append(module.at(node, f"imports {name}, which is no door"))
+    return found
+
+
+def violations_of_the_request(root: Path) -> list[str]:
+    """Nothing below ``http`` imports the request of Flask."""
+    found = []
+    for module in code(root):
+        room = room_of(module.place) if module.layer == "core" else FLAT
+        if room in ROOMS and ROOMS.index(room) > ROOMS.index("http"):
+            named = [*module.imports(), *((n, module.dotted(n)) for n in module.nodes)]
+            wrong = ("flask.request", "flask.has_request_context", "flask.globals")
+            for node, name in named:
+                if name in wrong:
+                    found.append(module.at(node, f"uses {name}"))
+    return found
+
+
+def violations_of_one_name(root: Path) -> list[str]:
+    """A public function, class or constant of core has a name that no other has."""
+    places: dict[str, list[str]] = {}
+    for module in code(root):
+        if module.layer != "core" or module.is_test or module.is_developer:
+            continue
+        for node in module.tree.body:
+            names: list[str] = []
+            if isinstance(node, (*DEFINITIONS, ast.ClassDef)):
+                names = [node.name]
+            elif isinstance(node, ast.Assign):
+                names = [getattr(target, "id", "_") for target in node.targets]
+            elif isinstance(node, ast.AnnAssign):
+                names = [getattr(node.target, "id", "_")]
+            for name in names:
+                if not name.startswith("_") and name not in COMMON_NAMES:
+                    places.setdefault(name, []).append(module.place)
+    return [
+        f"{name} is defined in {' and '.join(found)}"
+        for name, found in sorted(places.items())
+        if len(found) > 1
+    ]
 
 
 def violations_of_the_mount_table(root: Path) -> list[str]:
@@ -245,10 +392,10 @@ def violations_of_the_transaction(root: Path) -> list[str]:
     """Only the edge commits, and only code that no request runs asks it to."""
     found = []
     for module in code(root):
-        for node in module.nodes if module.place != EDGE else ():
+        for node in module.nodes if not EDGE.match(module.place) else ():
             name = module.dotted(node)
-            if name == f"{root.name}.core.transaction.commit":
-                wrong = module.file not in OUTSIDE_REQUESTS
+            if name in [f"{root.name}.core.stores{end}.commit" for end in TRANSACTION]:
+                wrong = not {module.file, module.place} & OUTSIDE_REQUESTS
             else:
                 wrong = getattr(node, "attr", "") in ("commit", "begin")
             if wrong:
@@ -347,7 +494,9 @@ def violations_of_libraries(root: Path) -> list[str]:
     libraries = VENDORED | required_libraries()
     for path in root.rglob("*"):
         is_code = path.is_dir() or path.suffix == ".py"
-        if is_code and path.stem in libraries and path.parent != root:
+        # A store has the name of its library.
+        is_ours = path.parent in (root, root / "core" / "stores")
+        if is_code and path.stem in libraries and not is_ours:
             found.append(f"{path.relative_to(root)}: a library in the tree")
     return found
 

@@ -12,16 +12,21 @@ from flask import Response
 from jsonschema import SchemaError
 from referencing.exceptions import Unresolvable
 
-from myapp import core, create_app
-from myapp.core.access import public, stated_access
-from myapp.core.api import PROBLEM_SCHEMA, Resource, describe, feature_blueprint
-from myapp.core.app import App
-from myapp.core.errors import Problem
+from myapp import create_app
+from myapp.core.access.rules import public, stated_access
+from myapp.core.errors.problem import PROBLEM_SCHEMA, Problem
 from myapp.core.feature import Feature
-from myapp.core.output import respond
-from myapp.core.schema import CLASSES, DEFAULT_CLASS, JSON, Schemas, references
+from myapp.core.http.app import App
+from myapp.core.http.response import respond
+from myapp.core.rest.api import feature_blueprint
+from myapp.core.http.description import describe, description_of
+from myapp.core.rest.resource import Resource
+from myapp.core.schema.registry import Schemas, references
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import VALIDATOR_CLASSES, DEFAULT_VALIDATOR_CLASS
 from myapp.core.testing import Client
 from myapp.test_architecture import RULES
+from myapp.core.wiring import mount
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 # Routes that core adds to every feature.
@@ -41,16 +46,61 @@ CLEAN = {
     "wsgi.py": "from myapp import create_app\nfrom myapp.core import config\n",
     "myapp/__init__.py": '''"""A."""
 from importlib import import_module
-from myapp import core
-from myapp.features import FEATURES
 
 def create_app():
     """A."""
+    from myapp.core import wiring
+    from myapp.features import FEATURES
     for feature in FEATURES:
         import_module(f"{__name__}.{feature.name}")
 ''',
     "myapp/features.py": '"""A."""\nfrom myapp.core.feature import Feature\n' + TABLE,
-    "myapp/core/__init__.py": '"""A."""\nfrom . import transaction\n',
+    "myapp/core/__init__.py": '"""A."""\n',
+    "myapp/core/config.py": '"""A."""\n',
+    "myapp/core/wiring.py": '"""A."""\nfrom . import config, http\n',
+    "myapp/core/loading.py": '''"""A."""
+from importlib import import_module
+
+def import_when_used(name):
+    """A."""
+    return import_module(name)
+''',
+    "myapp/core/cli.py": '''"""A."""
+COMMANDS = {"new": "myapp.core.scaffold.cli:new"}
+''',
+    "myapp/core/scaffold/__init__.py": '"""A."""\n',
+    "myapp/core/scaffold/cli.py": '"""A."""\nfrom .. import wiring\n\nnew = 1\n',
+    "myapp/core/testing/__init__.py": '''"""A."""
+from myapp.core.errors import Problem
+
+__all__ = ["Client"]
+Client = Problem
+''',
+    "myapp/core/http/__init__.py": '''"""A."""
+from flask import request
+from myapp.core.errors.problem import Problem
+
+def init_app():
+    """A."""
+''',
+    "myapp/core/errors/__init__.py": '''"""A."""
+from myapp.core.errors.problem import Problem
+
+__all__ = ["Problem"]
+''',
+    "myapp/core/errors/problem.py": '''"""A."""
+
+class Problem:
+    """A."""
+''',
+    "myapp/core/stores/__init__.py": '''"""A."""
+from myapp.core.stores.transaction import commit
+
+__all__ = ["commit"]
+''',
+    "myapp/core/stores/redis/__init__.py": '"""A."""\n',
+    "myapp/core/stores/redis/store.py": '"""A."""\nsave = lambda u: u.commit()\n',
+    "myapp/core/stores/redis/fixture.py": '"""A."""\nfrom myapp.core import testing\n',
     "myapp/core/feature.py": '''"""A."""
 import flask
 
@@ -59,7 +109,7 @@ class Feature:
     def __init__(self, *_row, **_named):
         self.USED = lambda value: setattr(flask.g, "x", value)
 ''',
-    "myapp/core/transaction.py": '''"""A."""
+    "myapp/core/stores/transaction.py": '''"""A."""
 from flask import current_app as app
 
 def commit():
@@ -72,7 +122,7 @@ def commit():
     "myapp/films/door.py": '"""A."""\nfrom myapp.films import models\n',
     "myapp/films/factories.py": '"""A."""\nfrom ..carts import factories\n',
     "myapp/films/cli.py": '''"""A."""
-from myapp.core.transaction import commit
+from myapp.core.stores import commit
 commit()
 ''',
     "myapp/films/test_films.py": "from myapp.carts.factories import x\nx.commit()\n",
@@ -109,6 +159,7 @@ PLANTS = {
         ("core/a.py", "import importlib as i\ni.import_module('myapp.films')"),
         ("core/a.py", "from importlib import import_module as f\nf('..films', 'x')"),
         ("core/a.py", "film = __import__('myapp.films.models')"),
+        ("core/a.py", "COMMANDS = {'a': 'myapp.films.cli:seed'}"),
         ("core/a.py", "from importlib import import_module\nimport_module(NAME)"),
         ("core/a.py", "if TYPE_CHECKING:\n    from ..films import door"),
         ("core/deep/er/a.py", "from ....films.models import Film"),
@@ -150,7 +201,51 @@ PLANTS = {
         ("__init__.py", "def f():\n    import json"),
         ("__init__.py", "def f():\n    import_module('json')"),
         ("__init__.py", "def f():\n    for _ in 'ab':\n        import_module(_)"),
-        ("__init__.py", "def f():\n    for _ in FEATURES:\n        import json"),
+        ("core/loading.py", "def f():\n    import json"),
+        ("core/a.py", "def create_app():\n    import json"),
+    ],
+    "the_rooms": [
+        ("core/errors/a.py", "from myapp.core.http import init_app"),
+        ("core/stores/a.py", "import myapp.core.http"),
+        ("core/stores/redis/a.py", "from ...http import init_app"),
+        ("core/errors/a.py", "from myapp.core import wiring"),
+        ("core/errors/a.py", "def f():\n    from myapp.core.stores import commit"),
+        ("core/errors/a.py", "if TYPE_CHECKING:\n    from myapp.core import http"),
+        ("core/http/a.py", "from myapp.core.testing import Client"),
+        ("core/wiring.py", "from myapp.core.scaffold.cli import new"),
+        ("core/stores/redis/store.py", "from myapp.core.stores.redis import fixture"),
+        ("core/cellar/a.py", "", "cellar is not a room"),
+    ],
+    "a_room_alone": [
+        ("core/errors/problem.py", "from myapp.core import http", "errors alone loads"),
+        (
+            "core/errors/problem.py",
+            "exec('import myapp' + '.core.http')",
+            "alone loads",
+        ),
+        ("core/__init__.py", "exec('import myapp' + '.core.wiring')", "alone loads"),
+        ("__init__.py", "exec('import myapp' + '.core.wiring')", "alone loads"),
+        ("core/wiring.py", "from myapp.core import scaffold", "wiring alone loads"),
+        ("core/config.py", "from myapp.core.stores.redis import fixture", "fixture"),
+    ],
+    "the_doors_of_rooms": [
+        ("films/a.py", "from myapp.core.errors.problem import Problem"),
+        ("films/a.py", "import myapp.core.errors"),
+        ("films/a.py", "from myapp.core import errors"),
+        ("films/a.py", "from myapp.core.errors import problem"),
+        ("films/test_a.py", "from myapp.core.http import init_app"),
+        ("films/a.py", "def f():\n    from myapp.core.config import x"),
+    ],
+    "the_request": [
+        ("core/stores/a.py", "from flask import request"),
+        ("core/errors/a.py", "import flask\nflask.request.method"),
+        ("core/errors/a.py", "from flask import request as r"),
+        ("core/stores/redis/a.py", "from flask import has_request_context"),
+    ],
+    "one_name": [
+        ("core/http/a.py", "class Problem: pass", "Problem is defined in"),
+        ("core/http/a.py", "def commit(): pass", "commit is defined in"),
+        ("core/http/a.py", "COMMANDS: int = 1", "COMMANDS is defined in"),
     ],
     "the_mount_table": [
         ("ghost/a.py", "", "ghost: row or folder is missing"),
@@ -169,8 +264,11 @@ PLANTS = {
         ("films/a.py", "def f(session):\n    session().commit()"),
         ("core/a.py", "save = sql.session.commit"),
         ("core/a.py", "with sql.engine.begin() as connection:\n    pass"),
-        ("films/a.py", "from myapp.core import transaction\ntransaction.commit()"),
-        ("films/a.py", "from myapp.core.transaction import commit as c\nc()"),
+        ("films/a.py", "from myapp.core import stores\nstores.commit()"),
+        ("films/a.py", "from myapp.core.stores.transaction import commit as c\nc()"),
+        ("films/a.py", "from myapp.core.stores import commit\ncommit()"),
+        ("core/stores/redis/a.py", "unit.commit()"),
+        ("core/http/store.py", "unit.commit()"),
         ("films/cli.py", "session.commit()"),
         ("films/a.py", "session.execute(text('commit'))"),
     ],
@@ -182,9 +280,9 @@ PLANTS = {
         ("films/a.py", "from werkzeug import exceptions"),
         ("films/a.py", "from werkzeug.exceptions import NotFound as N"),
         ("films/a.py", "from werkzeug.utils import NotFound"),
-        ("films/a.py", "from myapp.core.errors import HTTPException"),
-        ("films/a.py", "from myapp.core import errors\nraise errors.HTTPException()"),
-        ("films/a.py", "from myapp.core.errors import problem_response"),
+        ("films/a.py", "from myapp.core.errors.problem import HTTPException"),
+        ("films/a.py", "from myapp.core.errors import problem as p\np.HTTPException()"),
+        ("films/a.py", "from myapp.core.http.response import problem_response"),
         ("films/a.py", "from myapp.core.errors import Problem as P\nclass A(P): pass"),
         ("films/a.py", "def f():\n    return {'message': 'no'}, 404"),
         ("films/a.py", "def f():\n    return 'no', '422 Unprocessable', {}"),
@@ -215,6 +313,7 @@ PLANTS = {
         ("core/flask_restx/__init__.py", "", "core/flask_restx: a library"),
         ("films/orjson.py", ""),
         ("core/_vendor/thing.py", "", "core/_vendor: a library"),
+        ("core/stores/redis/redis/a.py", "", "core/stores/redis/redis: a library"),
     ],
     "size": [
         ("films/a.py", "x = 1\n" * 300),
@@ -298,7 +397,7 @@ def plant_app(resource: type[Resource], feature: Feature = STATED) -> App:
     app = create_app({})
     blueprint, api = feature_blueprint(feature.name, __name__)
     api.namespace("plants", path="/").route("/x")(resource)
-    core.mount(app, feature, blueprint)
+    mount(app, feature, blueprint)
     app.test_client_class = Client
     return app
 
@@ -350,10 +449,9 @@ def descriptions(app: App) -> Iterator[tuple[str, Any]]:
     for rule in app.url_map.iter_rules():
         feature, _, name = rule.endpoint.partition(".")
         if feature in app.extensions["features"] and name not in PAGES:
-            view = getattr(app.view_functions[rule.endpoint], "view_class", None)
+            view = app.view_functions[rule.endpoint]
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-                handler = getattr(view, method.lower(), None)
-                yield f"{method} {rule}", getattr(handler, "description", None)
+                yield f"{method} {rule}", description_of(view, method)
 
 
 def undescribed(app: App) -> list[str]:
@@ -366,18 +464,19 @@ def test_every_route_of_a_feature_is_described() -> None:
     assert undescribed(app) == []
     blueprint, _ = feature_blueprint("plant", __name__)
     blueprint.add_url_rule("/x", view_func=lambda: "")
-    core.mount(app, STATED, blueprint)
+    mount(app, STATED, blueprint)
     assert undescribed(app) == ["GET /plant/x"]
 
 
 def test_every_schema_is_served_under_its_id(app: App, client: Any) -> None:
     by_id = app.extensions["schemas"].by_id
     for name, schema in by_id.items():
-        CLASSES.get(schema.get("$schema", ""), DEFAULT_CLASS).check_schema(schema)
+        known = VALIDATOR_CLASSES.get(schema.get("$schema", ""))
+        (known or DEFAULT_VALIDATOR_CLASS).check_schema(schema)
         assert client.get(name).json == schema
         assert {ref.partition("#")[0] for ref in references(schema)} <= {"", *by_id}
     for _, found in descriptions(app):
-        for schema in filter(None, [found.body, *found.answers.values()]):
+        for schema in found.schemas():
             assert by_id[schema["$id"]] == schema
 
 

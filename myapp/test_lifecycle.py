@@ -15,7 +15,7 @@ LEFT_OUT = """
 screenshots
 """.split()
 # Core knows no feature; of its tests, these look at what is mounted.
-LOOKING = ("test_site.py", "test_migrations.py")
+LOOKING = ("docs/test_pages.py", "stores/sql/test_migrations.py")
 TIMEOUT = 500
 SCHEMA = {
     "type": "object",

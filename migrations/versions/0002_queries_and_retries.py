@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from myapp.core import columns
+from myapp.core.stores.sql import types
 
 revision = "0002"
 down_revision = "0001"
@@ -26,11 +26,11 @@ def upgrade() -> None:
         "idempotency_keys",
         sa.Column("id", sa.CHAR(64), nullable=False),
         sa.Column("fingerprint", sa.CHAR(64), nullable=False),
-        sa.Column("owner", columns.Id(), nullable=False),
+        sa.Column("owner", types.Id(), nullable=False),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("headers", sa.JSON(), nullable=True),
         sa.Column("body", BODY, nullable=True),
-        sa.Column("expires_at", columns.UtcDateTime(), nullable=False),
+        sa.Column("expires_at", types.UtcDateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_idempotency_keys"),
     )
     op.create_index(

@@ -6,7 +6,7 @@ from myapp.carts.endpoints import blueprint
 from myapp.carts.factories import load_demo
 from myapp.carts.models import Cart
 from myapp.core.query import ListQuery
-from myapp.core.transaction import commit
+from myapp.core.stores import commit
 
 
 @blueprint.cli.command("seed")

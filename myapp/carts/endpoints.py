@@ -1,8 +1,7 @@
 """The routes of the carts."""
 
 from myapp.carts.models import Cart
-from myapp.core.api import feature_blueprint
-from myapp.core.rest import routes_from_model
+from myapp.core.rest import feature_blueprint, routes_from_model
 
 blueprint, api = feature_blueprint("carts", __name__)
 carts = api.namespace("carts", path="/", description="Carts.")

@@ -3,7 +3,7 @@
 from typing import Any
 
 from myapp.carts.models import Cart
-from myapp.core.record import Record
+from myapp.core.model import Record
 
 POSTER = {"sku": "poster-a2", "quantity": 1, "unit_price": "12.00"}
 DISC = {"sku": "blu-ray-metropolis", "quantity": 2, "unit_price": "19.90"}

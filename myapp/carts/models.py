@@ -2,7 +2,7 @@
 
 from flask import current_app
 
-from myapp.core.redis_model import RedisModel
+from myapp.core.stores.redis import RedisModel
 
 WEEK = 7 * 24 * 3600
 

@@ -7,10 +7,10 @@ import pytest
 
 from myapp.carts.factories import DISC, POSTER, load_demo
 from myapp.carts.models import WEEK, Cart
-from myapp.core.app import App
-from myapp.core.db import redis_store
+from myapp.core.http import App
+from myapp.core.stores import commit
+from myapp.core.stores.redis import redis_store
 from myapp.core.testing import Client, ResourceContract
-from myapp.core.transaction import commit
 
 
 class TestCarts(ResourceContract):

@@ -6,7 +6,7 @@ from myapp.catalog.endpoints import blueprint
 from myapp.catalog.factories import load_demo
 from myapp.catalog.models import Movie
 from myapp.core.query import ListQuery
-from myapp.core.transaction import commit
+from myapp.core.stores import commit
 
 
 @blueprint.cli.command("seed")

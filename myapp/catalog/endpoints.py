@@ -4,8 +4,7 @@ from typing import Any
 
 from myapp.catalog.models import Director, Movie
 from myapp.catalog.service import movie_stats
-from myapp.core.api import Resource, describe, feature_blueprint
-from myapp.core.rest import routes_from_model
+from myapp.core.rest import Resource, describe, feature_blueprint, routes_from_model
 
 blueprint, api = feature_blueprint("catalog", __name__)
 movies = api.namespace("movies", description="Films.")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from myapp.catalog.models import Director, Movie
-from myapp.core.record import Record
+from myapp.core.model import Record
 
 DEMO = Path(__file__).with_name("demo.json")
 

@@ -7,9 +7,8 @@ from typing import Any
 from sqlalchemy import JSON, Date, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from myapp.core.record import Relation
-from myapp.core.sql_model import SqlModel
-from myapp.core.columns import ExactDecimal, Id, Varchar
+from myapp.core.model import Relation
+from myapp.core.stores.sql import ExactDecimal, Id, SqlModel, Varchar
 
 GENRES = (
     "action adventure animation comedy crime documentary drama family fantasy history "

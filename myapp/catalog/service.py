@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from myapp.catalog.models import Movie
-from myapp.core.db import rows
+from myapp.core.stores.sql import rows
 
 
 def movie_stats() -> dict[str, Any]:

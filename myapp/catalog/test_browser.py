@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from myapp.core.app import App
-from myapp.core.testing.browser import Tab
+from myapp.core.http import App
+from myapp.core.testing import Tab
 
 
 @pytest.mark.external

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from myapp.core.app import App
+from myapp.core.http import App
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 BIN = Path(sys.executable).parent

@@ -10,7 +10,7 @@ class Feature:
     :param name: the package under ``myapp``, which is also its blueprint's name.
     :param url_prefix: where its blueprint is mounted, such as ``/catalog``.
     :param access: who may call a route that states nothing itself, a word of
-        :data:`myapp.core.access.ACCESS`.
+        :data:`myapp.core.access.rules.ACCESS`.
     """
 
     name: str

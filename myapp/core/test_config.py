@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from myapp import create_app
-from myapp.core.app import App
-from myapp.core.config import ConfigError
-from myapp.core.db import sql
+from myapp.core.errors.startup import ConfigError
+from myapp.core.http.app import App
+from myapp.core.stores.sql.engine import sql
 
 ROOT = Path(__file__).parents[2]
 STRONG = string.ascii_letters
@@ -219,13 +219,13 @@ def test_only_features_that_are_named_are_mounted(build: Build) -> None:
 @pytest.mark.parametrize("wanted", ["nosuch", ["nosuch"]], ids=["text", "list"])
 def test_an_unknown_feature_is_refused(build: Build, wanted: Any) -> None:
     text = refusal(build, ENABLED_FEATURES=wanted)
-    assert text == "ENABLED_FEATURES names no feature: nosuch"
+    assert text == "ENABLED_FEATURES names unknown features: nosuch"
 
 
 def test_a_list_of_features_may_end_in_a_comma_but_must_be_one(build: Build) -> None:
     every = sorted(features_of(build(ENABLED_FEATURES="all")))
     assert features_of(build(ENABLED_FEATURES=f"{every[0]},")) == {every[0]}
-    text = "ENABLED_FEATURES is no list of names"
+    text = "ENABLED_FEATURES is not a list of names"
     assert refusal(build, ENABLED_FEATURES=5) == text
 
 

@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 import redis
 
-from myapp.core import embedded
-from myapp.core.config import ConfigError
+from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.redis import server as embedded
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -162,8 +162,8 @@ def test_the_server_for_development_shows_data_reloads_and_ends_with_ctrl_c(
 
     redis_pid = server.redis_pid()
     # A change that can be seen from outside: one more page.
-    with server.tree.joinpath("myapp", "core", "problems.py").open("a") as file:
-        file.write('\nPROBLEMS["after-reload"] = PROBLEMS["gone"]\n')
+    with server.tree.joinpath("myapp", "core", "errors", "kinds.py").open("a") as file:
+        file.write('\nKINDS["after-reload"] = KINDS["gone"]\n')
     server.wait_for("/problems/after-reload")
     assert server.get("/health/ready")["status"] == "ok"
     assert server.redis_pid() == redis_pid

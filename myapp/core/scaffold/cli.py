@@ -3,27 +3,24 @@
 import keyword
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from myapp.core.access import ACCESS
-from myapp.core.db import sql
+from myapp.core.access.rules import ACCESS
 from myapp.core.scaffold.fields import FieldError, Fields, gather
-from myapp.core.scaffold.migrations import undo_migration, write_migration
 from myapp.core.scaffold.render import (
-    STORES,
     Names,
     feature_of,
     render_feature,
     singular,
     unused_schema,
 )
+from myapp.core.scaffold.store import StoreScaffold, scaffolds
 from myapp.core.scaffold.tree import Tree
-from myapp.core.sql_model import SqlModel
 
 NAME = re.compile(r"[a-z][a-z0-9_]*\Z", re.ASCII)
 CLASS = re.compile(r"[A-Z][A-Za-z0-9]*\Z", re.ASCII)
@@ -36,7 +33,7 @@ def this_tree() -> Tree:
 
 @click.command("new-feature")
 @click.argument("name")
-@click.option("--store", type=click.Choice(list(STORES)), required=True)
+@click.option("--store", required=True, help="sql or redis.")
 @click.option(
     "--field", "fields", multiple=True, help="'title:string(200)', 'n:integer?'"
 )
@@ -62,9 +59,9 @@ def new_feature(
     """
     tree, names = this_tree(), Names(name, model or singular(name))
     try:
-        check_names(tree, names)
-        found = gather(fields, references, schema)
-        files = render_feature(names, store, found)
+        scaffold = check_names(tree, names, store)
+        found = gather(scaffold.base, fields, references, schema)
+        files = render_feature(names, scaffold, found)
     except FieldError as error:
         raise click.ClickException(str(error)) from error
     written = [*open_doors(tree, name, found), tree.table]
@@ -74,10 +71,8 @@ def new_feature(
         path.write_text(text, encoding="utf-8")
         written.append(path)
     tree.add_row(name, names.url_prefix, access)
-    tree.add_to_map(name, f"{name.replace('_', ' ')}, in {STORES[store][1]}")
-    migration = write_migration(tree, name) if store == "sql" else None
-    if migration is not None:
-        written.append(migration)
+    tree.add_to_map(name, f"{name.replace('_', ' ')}, in {scaffold.title}")
+    written += scaffold.add(tree, name)
     if not tree.format(written):
         click.echo("black is not installed here: run make format", err=True)
     for path in written:
@@ -85,20 +80,26 @@ def new_feature(
     click.echo(f"next: flask db upgrade, make lint test, {names.url_prefix}/docs")
 
 
-def check_names(tree: Tree, names: Names) -> None:
-    """Refuse a name that is taken, or none.
+def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
+    """Refuse a name that is taken, or is not a name.
 
+    :returns: the scaffold of the store.
     :raises FieldError: which says why.
     """
-    name = names.feature
+    name, known = names.feature, scaffolds()
+    if store not in known:
+        raise FieldError(f"{store!r} is not a store; say one of: {', '.join(known)}")
     if not NAME.match(name) or keyword.iskeyword(name) or name == "core":
-        raise FieldError(f"{name!r} is no name for a feature; say a plural: invoices")
+        raise FieldError(
+            f"{name!r} is not a name for a feature; say a plural: invoices"
+        )
     if not CLASS.match(names.model) or keyword.iskeyword(names.model):
-        raise FieldError(f"{names.model!r} is no name for a class")
-    tables = sql.metadata.tables
-    if tree.folder(name).exists() or name in tables:
+        raise FieldError(f"{names.model!r} is not a name for a class")
+    is_taken = any(scaffold.is_taken(name) for scaffold in known.values())
+    if tree.folder(name).exists() or is_taken:
         raise FieldError(f"{name} is there already")
     unused_schema(names, current_app.extensions["schemas"].by_id)
+    return known[store]
 
 
 def open_doors(tree: Tree, name: str, fields: Fields) -> list[Path]:
@@ -131,9 +132,9 @@ def remove_feature(name: str) -> None:
     tree = this_tree()
     if name not in current_app.extensions["features"]:
         raise click.ClickException(f"there is no feature {name}")
-    refuse_used(tree, name)
-    tables = [model.__tablename__ for model in sql_models(name)]
-    is_undone = undo_migration(tree, name) if tables else True
+    stores = scaffolds().values()
+    refuse_used(tree, name, stores)
+    left = [scaffold for scaffold in stores if not scaffold.undo(tree, name)]
     doors = tree.doors()
     tree.set_doors({pair for pair in doors if name not in pair})
     for _, owner in sorted(pair for pair in doors if pair[0] == name):
@@ -141,35 +142,17 @@ def remove_feature(name: str) -> None:
     tree.remove_row(name)
     tree.remove_from_map(name)
     shutil.rmtree(tree.folder(name))
-    written = [tree.table]
-    if not is_undone:
-        migration = write_migration(tree, f"drop {name}")
-        written += [migration] if migration else []
-        click.echo("run flask db upgrade to drop its tables")
-    tree.format(written)
+    written = [path for scaffold in left for path in scaffold.drop(tree, name)]
+    tree.format([tree.table, *written])
     click.echo(f"removed {name}")
 
 
-def refuse_used(tree: Tree, name: str) -> None:
+def refuse_used(tree: Tree, name: str, stores: Iterable[StoreScaffold]) -> None:
     """Refuse to remove what another feature needs.
 
     :raises ClickException: which names it.
     """
     users = {user for user, owner in tree.doors() if owner == name}
-    mine = {model.__tablename__ for model in sql_models(name)}
-    tables = sql.metadata.tables.values()
-    users |= {
-        table.name
-        for table in tables
-        if table.name not in mine
-        and any(key.column.table.name in mine for key in table.foreign_keys)
-    }
+    users.update(*(scaffold.users(name) for scaffold in stores))
     if users:
         raise click.ClickException(f"{name} is used by {', '.join(sorted(users))}")
-
-
-def sql_models(feature: str) -> list[Any]:
-    """The models of a feature that have tables."""
-    package = f"myapp.{feature}."
-    mapped = [mapper.class_ for mapper in SqlModel.registry.mappers]
-    return [model for model in mapped if model.__module__.startswith(package)]

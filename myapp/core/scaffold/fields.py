@@ -10,9 +10,12 @@ from typing import Any
 from flask import current_app
 from jsonschema.exceptions import SchemaError
 
-from myapp.core.parameters import PAGE_PARAMETERS
-from myapp.core.schema import CLASSES, DEFAULT_CLASS, JSON, SERVER_FIELDS
-from myapp.core.sql_model import SqlModel
+from myapp.core.model.model import Model
+from myapp.core.query.parameters import PAGE_PARAMETERS
+from myapp.core.rest.api import api_of
+from myapp.core.schema.derive import SERVER_FIELDS
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import VALIDATOR_CLASSES, DEFAULT_VALIDATOR_CLASS
 
 FIELD = re.compile(r"([a-z][a-z0-9_]*):([a-z]+)(?:\(([^()]*)\))?(\??)\Z", re.ASCII)
 REFERENCE = re.compile(
@@ -24,12 +27,12 @@ MAX_STRING = 200
 # What a schema in a file says of a decimal, as [12, 2].
 DIGITS = "x-digits"
 # What the tests of a feature can draw values for, and so prove.
-KEYWORDS = set("""
+DRAWABLE_KEYWORDS = set("""
     title description default examples readOnly writeOnly type enum const format items
     properties required additionalProperties minLength maxLength pattern minimum maximum
     exclusiveMinimum exclusiveMaximum minItems maxItems uniqueItems
     """.split())
-FORMATS = {"date", "date-time", "uuid", "decimal", "email", "uri"}
+DRAWABLE_FORMATS = {"date", "date-time", "uuid", "decimal", "email", "uri"}
 
 
 class FieldError(ValueError):
@@ -39,13 +42,16 @@ class FieldError(ValueError):
 class Fields:
     """The properties of a new model.
 
+    :param base: its base class, whose names no field may have.
+
     :ivar properties: the schema of each.
     :ivar required: the names of those that a body must have.
     :ivar references: the model that a field refers to, by the name of the relation.
-    :ivar digits: those of a decimal, in all and behind the point.
+    :ivar digits: those of a decimal, in all and after the point.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, base: type[Model]) -> None:
+        self.base = base
         self.properties: dict[str, JSON] = {}
         self.required: list[str] = []
         self.references: dict[str, Any] = {}
@@ -56,7 +62,7 @@ class Fields:
 
         :raises FieldError: when its name is taken, or none for Python.
         """
-        taken = name in RESERVED or name in self.properties or hasattr(SqlModel, name)
+        taken = name in RESERVED or name in self.properties or hasattr(self.base, name)
         if taken or not name.isidentifier() or keyword.iskeyword(name):
             raise FieldError(f"a field cannot be called {name}")
         self.properties[name] = {key: schema[key] for key in schema if key != DIGITS}
@@ -104,7 +110,9 @@ class Fields:
         """
         try:
             schema = json.loads(path.read_text(encoding="utf-8"))
-            CLASSES.get(schema.get("$schema", ""), DEFAULT_CLASS).check_schema(schema)
+            VALIDATOR_CLASSES.get(
+                schema.get("$schema", ""), DEFAULT_VALIDATOR_CLASS
+            ).check_schema(schema)
             properties = schema["properties"].items()
         except (ValueError, AttributeError, LookupError, OSError) as error:
             raise FieldError(
@@ -122,8 +130,8 @@ def check_keywords(name: str, schema: JSON) -> None:
 
     :raises FieldError: which names it.
     """
-    beyond = sorted(set(schema) - KEYWORDS - {DIGITS})
-    if schema.get("format", "uuid") not in FORMATS:
+    beyond = sorted(set(schema) - DRAWABLE_KEYWORDS - {DIGITS})
+    if schema.get("format", "uuid") not in DRAWABLE_FORMATS:
         beyond.append(f"the format {schema['format']}")
     if beyond:
         raise FieldError(
@@ -142,10 +150,10 @@ def served_model(feature: str, namespace: str) -> Any:
 
     :raises FieldError: when there is none.
     """
-    api = getattr(current_app.blueprints.get(feature), "api", None)
-    for one in getattr(api, "namespaces", ()):
-        if one.name == namespace and getattr(one, "models_served", ()):
-            return one.models_served[0]
+    if feature in current_app.extensions["features"]:
+        for one in api_of(current_app, feature).namespaces:
+            if one.name == namespace and getattr(one, "served", ()):
+                return one.served[0]
     raise FieldError(f"there is no model at {feature}.{namespace}")
 
 
@@ -155,20 +163,20 @@ def string(arguments: str) -> JSON:
 
 
 def decimal(arguments: str) -> JSON:
-    """A decimal number as text, always with all its digits behind the point:
-    ``decimal``, ``decimal(12,2)``: digits in all, and behind the point."""
+    """A decimal number as text, always with all its digits after the point:
+    ``decimal``, ``decimal(12,2)``: digits in all, and after the point."""
     precision, scale = (int(part) for part in (arguments or "12,2").split(","))
     if not 0 <= scale < precision <= 18:
         raise ValueError(
             "a decimal has at most 18 digits, one of them before the point"
         )
     before, zeros = precision - scale - 1, "0" * scale
-    behind = f"[.][0-9]{{{scale}}}" if scale else ""
+    after = f"[.][0-9]{{{scale}}}" if scale else ""
     # There is no negative zero.
     return {
         "type": "string",
         "format": "decimal",
-        "pattern": f"^(?!-0([.]0+)?$)-?(0|[1-9][0-9]{{0,{before}}}){behind}$",
+        "pattern": f"^(?!-0([.]0+)?$)-?(0|[1-9][0-9]{{0,{before}}}){after}$",
         "examples": [f"{digit}.{zeros}" if scale else digit for digit in ("7", "-3")],
         DIGITS: (precision, scale),
     }
@@ -208,13 +216,18 @@ TYPES: dict[str, Callable[[str], JSON]] = {
 
 
 def gather(
-    fields: Iterable[str], references: Iterable[str], schema: Path | None
+    base: type[Model],
+    fields: Iterable[str],
+    references: Iterable[str],
+    schema: Path | None,
 ) -> Fields:
     """All fields of a new model.
 
+    :param base: its base class.
+
     :raises FieldError: when one cannot be made, or there is none.
     """
-    found = Fields()
+    found = Fields(base)
     if schema is not None:
         found.add_file(schema)
     for text in fields:

@@ -4,20 +4,22 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flask import current_app, render_template
+from flask import current_app
+from jinja2 import Environment, FileSystemLoader
 
-from myapp.core.filters import scalar_type
-from myapp.core.scaffold.columns import SA, column_of, foreign_key
+from myapp.core.query.filters import scalar_type
 from myapp.core.scaffold.fields import FieldError, Fields
-from myapp.core.scaffold.samples import FORMATS, sample_bodies
-from myapp.core.schema import JSON
-from myapp.core.swagger import snake
+from myapp.core.scaffold.samples import FORMAT_SAMPLES, sample_bodies
+from myapp.core.scaffold.store import Imports, StoreScaffold
+from myapp.core.schema.names import snake
+from myapp.core.schema.strict_json import JSON
 
-STORES = {"sql": ("SqlModel", "SQL"), "redis": ("RedisModel", "Redis")}
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=False
+)
 FILES = ("__init__", "endpoints", "models", "factories")
 # An index over longer text is larger than MySQL allows.
 MAX_INDEXED = 255
-Imports = set[tuple[str, str]]
 
 
 class Names(NamedTuple):
@@ -51,14 +53,15 @@ def singular(plural: str) -> str:
     return "".join(part.title() for part in word.split("_"))
 
 
-def render_feature(names: Names, store: str, fields: Fields) -> dict[str, str]:
+def render_feature(
+    names: Names, store: StoreScaffold, fields: Fields
+) -> dict[str, str]:
     """The text of each file of a feature, by name.
 
     :raises FieldError: when the store cannot hold a field, or a model that is referred
         to has no factory.
     """
     full, other = sample_bodies(fields)
-    base, store_name = STORES[store]
     words = names.feature.replace("_", " ")
     one_words = names.one.replace("_", " ")
     makers = {name: maker_of(model) for name, model in fields.references.items()}
@@ -71,30 +74,31 @@ def render_feature(names: Names, store: str, fields: Fields) -> dict[str, str]:
         "words": words,
         "title": words.capitalize(),
         "plural": words.title().replace(" ", ""),
-        "base": base,
-        "store": store,
-        "store_name": store_name,
+        "base": store.base.__name__,
+        "place": store.place.format(feature=names.feature, one=names.one),
+        "store_name": store.title,
         "schema": repr(write_schema(names, fields, full)),
         "full": repr(full),
         "other": repr(other),
         "relations": {name: one.__name__ for name, one in fields.references.items()},
         "factories": sorted(set(makers.values())),
         "makers": {name: maker for name, (_, maker) in makers.items()},
-        "imports": import_lines(model_imports(base, store, fields)),
-        "columns": columns(fields) if store == "sql" else {},
+        "imports": import_lines(model_imports(store, fields)),
+        "columns": store.columns(fields),
         **declarations(fields),
     }
-    files = {f"{name}.py": f"feature/{name}.py.jinja" for name in FILES}
-    files[f"test_{names.feature}.py"] = "feature/test_feature.py.jinja"
+    files = {f"{name}.py": f"{name}.py.jinja" for name in FILES}
+    files[f"test_{names.feature}.py"] = "test_feature.py.jinja"
     return {
-        name: render_template(template, **context) for name, template in files.items()
+        name: TEMPLATES.get_template(template).render(context)
+        for name, template in files.items()
     }
 
 
 def write_schema(names: Names, fields: Fields, example: JSON) -> JSON:
     """The write schema of the model."""
     stand_ins = {
-        f"{name}_id": FORMATS["uuid"][0]
+        f"{name}_id": FORMAT_SAMPLES["uuid"][0]
         for name in fields.references
         if f"{name}_id" in fields.required
     }
@@ -144,37 +148,13 @@ def is_scalar(field: JSON) -> bool:
     return bool(field.get("maxLength", 0) <= MAX_INDEXED)
 
 
-def columns(fields: Fields) -> dict[str, str]:
-    """The declaration of each column, as code."""
-    found = {}
-    for name, field in fields.properties.items():
-        column = column_of(fields, name)
-        settled = name in fields.required or field.get("default") is not None
-        annotation = column.annotation if settled else f"{column.annotation} | None"
-        relation = fields.references.get(name.removesuffix("_id"))
-        key = foreign_key(relation) if relation else ""
-        inside = ", ".join(part for part in (column.type, key) if part)
-        value = f" = mapped_column({inside})" if inside else ""
-        found[name] = f"Mapped[{annotation}]{value}"
-    return found
-
-
-def model_imports(base: str, store: str, fields: Fields) -> Imports:
+def model_imports(store: StoreScaffold, fields: Fields) -> Imports:
     """What ``models.py`` imports, as pairs of module and name."""
-    found = {(f"myapp.core.{snake(base)}", base)}
+    found = {(store.module, store.base.__name__), *store.imports(fields)}
     if fields.references:
-        found.add(("myapp.core.record", "Relation"))
+        found.add(("myapp.core.model", "Relation"))
     for model in fields.references.values():
         found.add((f"{feature_of(model)}.door", model.__name__))
-    if store == "sql":
-        found.add(("sqlalchemy.orm", "Mapped"))
-        for name in fields.properties:
-            column = column_of(fields, name)
-            found.update(column.imports)
-            if column.type:
-                found.add(("sqlalchemy.orm", "mapped_column"))
-        if any(foreign_key(model) for model in fields.references.values()):
-            found.add((SA, "ForeignKey"))
     return found
 
 

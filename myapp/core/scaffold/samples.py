@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from myapp.core.schema import JSON, Validator
 from myapp.core.scaffold.fields import FieldError, Fields
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import Validator
 
 # Two values of each format.
-FORMATS: dict[str, tuple[str, str]] = {
+FORMAT_SAMPLES: dict[str, tuple[str, str]] = {
     "date": ("2024-02-29", "1999-12-31"),
     "date-time": ("2024-02-29T12:30:00Z", "1999-12-31T23:59:59Z"),
     "uuid": (
@@ -77,7 +78,7 @@ def sample_number(_name: str, schema: JSON, number: int) -> Any:
 def sample_text(name: str, schema: JSON, number: int) -> str:
     """A few words, or what the format asks for."""
     if "format" in schema:
-        return FORMATS.get(schema["format"], ("", ""))[number]
+        return FORMAT_SAMPLES.get(schema["format"], ("", ""))[number]
     text = f"{WORDS[number]} {name.replace('_', ' ')}"
     text = text.ljust(schema.get("minLength", 0), ".")
     most = schema.get("maxLength", len(text))

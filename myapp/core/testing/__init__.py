@@ -1,8 +1,9 @@
-"""What tests share: a client that checks every answer, databases to test on, and the
+"""What tests share: a client that checks every response, and the
 conformance suite that every resource runs: :class:`ResourceContract`."""
 
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
+from myapp.core.testing.browser import Tab
 from myapp.core.testing.client import Client
 from myapp.core.testing.crud import Crud
 from myapp.core.testing.patches import Patches
@@ -11,20 +12,11 @@ from myapp.core.testing.properties import Properties
 from myapp.core.testing.queries import Queries
 from myapp.core.testing.races import Races
 from myapp.core.testing.retries import Retries
-from myapp.core.testing.stores import (
-    drop_database,
-    make_database,
-    migrate_database,
-    roll_back_after,
-)
 
 __all__ = [
     "Client",
     "ResourceContract",
-    "drop_database",
-    "make_database",
-    "migrate_database",
-    "roll_back_after",
+    "Tab",
 ]
 
 

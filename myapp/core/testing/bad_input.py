@@ -6,9 +6,10 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from myapp.core.cursor import make_cursor
-from myapp.core.query import ListQuery
-from myapp.core.schema import JSON, Validator
+from myapp.core.query.list_query import ListQuery
+from myapp.core.rest.cursor import make_cursor
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import Validator
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import uuid_utils
 
-from myapp.core.batch import REFERENCE, is_reference
-from myapp.core.schema import JSON
+from myapp.core.model.batch import REFERENCE, is_reference
+from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 

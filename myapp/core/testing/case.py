@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from myapp.core.model import Model
-from myapp.core.schema import JSON
+from myapp.core.model.model import Model
+from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.client import Client
 
 

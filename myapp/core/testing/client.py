@@ -1,4 +1,4 @@
-"""A test client that asserts the status and holds each response against its schema."""
+"""A test client that asserts the status and checks each response against its schema."""
 
 from typing import Any
 
@@ -9,8 +9,9 @@ from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from myapp.core.api import PROBLEM_SCHEMA, Description
-from myapp.core.schema import Validator
+from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.http.description import Description, description_of
+from myapp.core.schema.validator import Validator
 
 # What each method answers when all is well.
 USUAL = {"POST": 201, "DELETE": 204, "OPTIONS": 204}
@@ -44,7 +45,7 @@ def check_response(app: Flask, response: TestResponse) -> None:
     assert response.headers["X-Request-ID"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     status, method = response.status_code, response.request.method
-    described = description_of(app, response.request.path, method)
+    described = described_route(app, response.request.path, method)
     if described is not None:
         assert described.knows(status), f"{method} does not describe {status}"
     if status >= 400:
@@ -53,22 +54,20 @@ def check_response(app: Flask, response: TestResponse) -> None:
     elif described is None:
         return
     else:
-        schema = described.answers[status] or {}
+        schema = described.responses[status] or {}
     if method == "HEAD" or not schema:
         assert response.data == b""
     else:
         assert Validator(schema, registry_of(app)).errors(response.json) == []
 
 
-def description_of(app: Flask, path: str, method: str) -> Description | None:
-    """What the route of a request describes; ``None`` outside features."""
+def described_route(app: Flask, path: str, method: str) -> Description | None:
+    """What the route of a request describes, if there is one and it does."""
     try:
         endpoint, _ = app.url_map.bind("").match(path, method)
     except HTTPException:
         return None
-    resource = getattr(app.view_functions[endpoint], "view_class", None)
-    name = "get" if method == "HEAD" else method.lower()
-    return getattr(getattr(resource, name, None), "description", None)
+    return description_of(app.view_functions[endpoint], method)
 
 
 def registry_of(app: Flask) -> Registry[Any]:

@@ -6,9 +6,9 @@ import pytest
 import uuid_utils
 from sqlalchemy import JSON, Boolean, Date, Float, Integer
 
-from myapp.core.columns import ExactDecimal, Id, UtcDateTime, Varchar
-from myapp.core.schema import SERVER_FIELDS
-from myapp.core.sql_model import SqlModel
+from myapp.core.schema.derive import SERVER_FIELDS
+from myapp.core.stores.sql.model import SqlModel
+from myapp.core.stores.sql.types import ExactDecimal, Id, UtcDateTime, Varchar
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 

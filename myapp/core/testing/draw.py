@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from myapp.core.formats import FORMATS
-from myapp.core.schema import JSON, ecma_pattern
-from myapp.core.strict_json import MAX_INTEGER, MIN_INTEGER
+from myapp.core.schema.formats import FORMAT_CHECKER
+from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
+from myapp.core.schema.validator import ecma_pattern
 
 Values = SearchStrategy[Any]
 #: Strategies that take the place of the schema for some members of a record.
@@ -120,7 +119,7 @@ def texts(schema: JSON) -> SearchStrategy[str]:
     else:
         return st.text(LETTERS, min_size=least, max_size=most) | filled(most)
     form = schema.get("format", "")
-    drawn = drawn.filter(lambda text: FORMATS.conforms(text, form))
+    drawn = drawn.filter(lambda text: FORMAT_CHECKER.conforms(text, form))
     return drawn.filter(lambda text: least <= len(text) <= most)
 
 
@@ -240,7 +239,9 @@ def faults(schema: JSON, known: Known = {}) -> Iterator[tuple[str, Faulty]]:
     elif "format" in schema and "pattern" not in schema:
         form = schema["format"]
         some = ALMOST.get(form, st.nothing()) | st.text(LETTERS, max_size=20)
-        whole["format"] = some.filter(lambda text: not FORMATS.conforms(text, form))
+        whole["format"] = some.filter(
+            lambda text: not FORMAT_CHECKER.conforms(text, form)
+        )
     for keyword, make in BROKEN.items():
         if keyword in schema and (keyword, schema[keyword]) not in VOID:
             whole[keyword] = make(schema)

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 import uuid_utils
 
-from myapp.core.problems import PROBLEMS
-from myapp.core.schema import JSON, SERVER_FIELDS, pointer
+from myapp.core.errors import KINDS, pointer
+from myapp.core.schema import JSON, SERVER_FIELDS
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 
@@ -48,7 +48,7 @@ def whole(kind: str, path: str = "/F", source: str = "/F") -> JSON:
     return op(kind, path, source=source, value=1)
 
 
-KINDS = ("add", "remove", "replace", "move", "copy", "test")
+OPS = ("add", "remove", "replace", "move", "copy", "test")
 NEEDED = {kind: "value" for kind in ("add", "replace", "test")}
 NEEDED |= {"move": "from", "copy": "from"}
 NO_PATHS = (None, 0, ["F"], "F", "#/F", "/F/~2", "/F/~", "/F/~/0")
@@ -115,7 +115,7 @@ class Patches(ResourceCase):
     ) -> Any:
         """PATCH something that must not be taken, and changes nothing; the problem."""
         record = self.make(client)
-        answer = self.send_patch(client, record, body, kind, PROBLEMS[slug].status)
+        answer = self.send_patch(client, record, body, kind, KINDS[slug].status)
         assert answer.json["type"] == f"/problems/{slug}"
         after = client.get(self.item(record))
         assert after.json == record
@@ -289,12 +289,12 @@ class Patches(ResourceCase):
         outside |= {f"{name}x" for name in fields} | {name[:-1] for name in fields}
         for name in outside - set(self.model.writable):
             for at in (pointer(name), f"{pointer(name)}/0"):
-                patch = [whole(kind, at) for kind in KINDS]
+                patch = [whole(kind, at) for kind in OPS]
                 patch += [whole(kind, "/F", at) for kind in ("copy", "move")]
                 body = self.on_field(patch)
                 problem = self.unpatched(client, body, "invalid-body")
                 what = "set by the server" if name in SERVER_FIELDS else "not a known"
                 assert all(what in error["detail"] for error in problem["errors"])
                 found = [error["pointer"] for error in problem["errors"]]
-                froms = [f"/{len(KINDS)}/from", f"/{len(KINDS) + 1}/from"]
-                assert found == [*(f"/{n}/path" for n in range(len(KINDS))), *froms]
+                froms = [f"/{len(OPS)}/from", f"/{len(OPS) + 1}/from"]
+                assert found == [*(f"/{n}/path" for n in range(len(OPS))), *froms]

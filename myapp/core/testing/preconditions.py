@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import uuid_utils
 
-from myapp.core.schema import JSON
+from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 

@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from myapp.core.schema import JSON
-from myapp.core.sql_model import SqlModel
+from myapp.core.schema.strict_json import JSON
+from myapp.core.stores.sql.model import SqlModel
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 from myapp.core.testing.draw import Known, Values, faults, objects

@@ -16,10 +16,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import event, inspect
 
-from myapp.core.db import redis_store, sql
-from myapp.core.redis_model import RedisModel
-from myapp.core.schema import JSON
-from myapp.core.sql_model import SqlModel
+from myapp.core.schema.strict_json import JSON
+from myapp.core.stores.redis import RedisModel, redis_store
+from myapp.core.stores.sql import SqlModel, sql
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 

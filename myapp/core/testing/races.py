@@ -8,8 +8,9 @@ from typing import Any, TypeVar, cast
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from myapp.core.app import App
-from myapp.core.schema import JSON, SERVER_FIELDS
+from myapp.core.http.app import App
+from myapp.core.schema.derive import SERVER_FIELDS
+from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.batches import all_records
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client, check_response

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 from werkzeug.test import TestResponse
 
-from myapp.core.schema import JSON
+from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.batches import all_records
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client

@@ -1,0 +1,231 @@
+"""OpenAPI 3.1: one document for every mounted feature, from what its routes describe.
+
+The JSON Schemas go in as they are, by name instead of by ``$id``. The Swagger pages of
+the features show a copy that says less; this document says all.
+"""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from myapp.core.access.rules import REQUIREMENTS, SECURITY_SCHEMES, stated_access
+from myapp.core.docs.headers import (
+    HEADERS,
+    problem_headers,
+    request_headers,
+    response_headers,
+)
+from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.http.description import Description, description_of
+from myapp.core.http.methods import METHODS
+from myapp.core.http.request import JSON_TYPE
+from myapp.core.http.response import PROBLEM_TYPE
+from myapp.core.rest.api import api_of
+from myapp.core.schema.json_out import dumps
+from myapp.core.schema.names import model_name, snake
+from myapp.core.schema.strict_json import JSON
+
+VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+# Keywords whose values are data, in which nothing is rewritten.
+DATA = frozenset({"const", "default", "enum", "example", "examples"})
+
+
+def build_document(app: Flask) -> JSON:
+    """The document of an application."""
+    paths: JSON = {}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
+        for method, operation in operations(app, rule):
+            path = VARIABLE.sub(r"{\1}", rule.rule)
+            paths.setdefault(path, {})[method] = operation
+    schemas = app.extensions["schemas"].by_id.values()
+    named: JSON = {}
+    for schema in schemas:
+        named.update(component(schema))
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": app.name, "version": "1"},
+        "tags": list(tag_objects(app)),
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(named.items())),
+            "headers": HEADERS,
+            **({"securitySchemes": SECURITY_SCHEMES} if SECURITY_SCHEMES else {}),
+        },
+    }
+
+
+def openapi_bytes(app: Flask) -> bytes:
+    """The document as JSON, made when it is first asked for."""
+    if "openapi" not in app.extensions:
+        app.extensions["openapi"] = dumps(build_document(app))
+    return bytes(app.extensions["openapi"])
+
+
+def tag_objects(app: Flask) -> Iterator[JSON]:
+    """One tag for each namespace of each feature, and one for health."""
+    for name in app.extensions["features"]:
+        for namespace in api_of(app, name).namespaces:
+            if namespace.name != "default":
+                about = namespace.description or ""
+                yield {"name": tag(name, namespace.name), "description": about}
+    yield {"name": "health", "description": "Whether the server and its stores answer."}
+
+
+def tag(feature: str, namespace: str) -> str:
+    """The tag of a namespace; just the feature when they have the same name."""
+    return feature if namespace in ("", feature) else f"{feature} {namespace}"
+
+
+def operations(app: Flask, rule: Rule) -> Iterator[tuple[str, JSON]]:
+    """Each described method of a route."""
+    owner = rule.endpoint.partition(".")[0]
+    feature = app.extensions["features"].get(owner)
+    view = app.view_functions[rule.endpoint]
+    resource = getattr(view, "view_class", None)
+    for method in METHODS:
+        description = description_of(view, method)
+        if method in (rule.methods or ()) and description is not None:
+            function = getattr(resource, method.lower(), view)
+            word = stated_access(view, method, feature and feature.access)
+            tagged = {"tags": [tag(owner, getattr(resource, "namespace_name", ""))]}
+            secured = {"security": REQUIREMENTS[word]}
+            found = operation(rule, method.lower(), resource, function, description)
+            yield method.lower(), tagged | found | secured
+
+
+def operation(
+    rule: Rule, method: str, resource: Any, function: Any, description: Description
+) -> JSON:
+    """One operation.
+
+    :param resource: the class of the route, ``None`` when it has none.
+    :param function: the view function, whose docstring tells more.
+    """
+    keeps = getattr(resource, "kept_responses", None) is not None
+    summary, _, more = (function.__doc__ or "").strip().partition("\n")
+    name = getattr(resource, "__name__", "")
+    result: JSON = {
+        "operationId": description.id or f"{method}_{snake(name)}",
+        "summary": summary.rstrip("."),
+        "parameters": [*path_parameters(rule), *parameters(description)],
+        "responses": responses(method, description, keeps),
+    }
+    if more.strip():
+        result["description"] = " ".join(more.split())
+    result["parameters"] += request_headers(method, description, resource)
+    if description.body is not None:
+        result["requestBody"] = {
+            "required": True,
+            "content": request_content(description),
+        }
+    return result
+
+
+def path_parameters(rule: Rule) -> list[JSON]:
+    """The variables of a path, each the id of a record."""
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "format": "uuid"},
+        }
+        for name in VARIABLE.findall(rule.rule)
+    ]
+
+
+def parameters(description: Description) -> list[JSON]:
+    """The parameters of a query."""
+    found = []
+    for name, schema in description.query.items():
+        about = {key: schema[key] for key in schema if key != "description"}
+        parameter: JSON = {"name": name, "in": "query", "schema": about}
+        if "description" in schema:
+            parameter["description"] = schema["description"]
+        found.append(parameter)
+    return found
+
+
+def request_content(description: Description) -> JSON:
+    """The bodies that a request may carry, by media type."""
+    bodies = {JSON_TYPE: description.body, **description.other_bodies}
+    return {
+        name: {"schema": reference(schema)}
+        for name, schema in bodies.items()
+        if schema is not None
+    }
+
+
+def responses(method: str, description: Description, keeps_responses: bool) -> JSON:
+    """Every response of an operation, by status."""
+    found: JSON = {}
+    for status, schema in description.responses.items():
+        headers = response_headers(method, status, schema, keeps_responses)
+        found[str(status)] = response_object(status, JSON_TYPE, schema, headers)
+    for status in (*description.errors, 500, 503):
+        headers = problem_headers(method, status)
+        found[str(status)] = response_object(
+            status, PROBLEM_TYPE, PROBLEM_SCHEMA, headers
+        )
+    return dict(sorted(found.items()))
+
+
+def response_object(
+    status: int, media_type: str, schema: JSON | None, headers: JSON
+) -> JSON:
+    """One response."""
+    result: JSON = {"description": HTTPStatus(status).phrase, "headers": headers}
+    if schema is not None:
+        result["content"] = {media_type: {"schema": reference(schema)}}
+    return result
+
+
+def reference(schema: JSON) -> JSON:
+    """A reference to a schema by its name."""
+    return {"$ref": f"#/components/schemas/{model_name(schema)}"}
+
+
+def component(schema: JSON) -> JSON:
+    """A schema under its name, and each of its ``$defs`` under one of its own, since
+    tools lose definitions that stand inside another schema."""
+    name = model_name(schema)
+    body = {
+        key: value
+        for key, value in schema.items()
+        if key not in ("$id", "$schema", "$defs", "title")
+    }
+    # Tools call a schema by its title, if it has one, and not by its name.
+    if "title" in schema:
+        body["description"] = ". ".join(
+            schema[key] for key in ("title", "description") if key in schema
+        )
+    found = {name: rewritten(body, name)}
+    for key, value in schema.get("$defs", {}).items():
+        found[f"{name}_{key}"] = rewritten(value, name)
+    return found
+
+
+def rewritten(node: Any, owner: str) -> Any:
+    """A part of a schema with its references by name.
+
+    :param owner: the name of the schema that it stands in.
+    """
+    if isinstance(node, list):
+        return [rewritten(item, owner) for item in node]
+    if not isinstance(node, dict):
+        return node
+    result = {
+        key: value if key in DATA else rewritten(value, owner)
+        for key, value in node.items()
+    }
+    target = node.get("$ref")
+    if isinstance(target, str):
+        name = f"{owner}_{target[8:]}" if target.startswith("#/$defs/") else None
+        if target.startswith("/schemas/"):
+            name = model_name({"$id": target})
+        result["$ref"] = f"#/components/schemas/{name}"
+    return result

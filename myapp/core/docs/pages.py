@@ -1,0 +1,130 @@
+"""The pages beside the features: ``/``, schemas, problems, Swagger UI."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import flask_swagger_ui
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
+from werkzeug.routing import Rule
+
+from myapp.core.access.rules import public
+from myapp.core.docs.openapi import openapi_bytes
+from myapp.core.errors.kinds import KINDS, Slug
+from myapp.core.errors.problem import Problem
+from myapp.core.http.methods import METHODS
+from myapp.core.http.request import JSON_TYPE
+from myapp.core.http.response import respond
+from myapp.core.rest.api import api_of
+
+SWAGGER_UI = Path(flask_swagger_ui.__file__).with_name("dist")
+HTML = "text/html"
+
+blueprint = Blueprint("core", __name__, template_folder="templates")
+
+
+def wants_html() -> bool:
+    """Whether the client would rather have a page than JSON."""
+    return request.accept_mimetypes.best_match([JSON_TYPE, HTML]) == HTML
+
+
+def page(template: str, **context: Any) -> Response:
+    """A page in HTML."""
+    response = Response(render_template(template, **context), mimetype=HTML)
+    response.vary.add("Accept")
+    return response
+
+
+@blueprint.get("/")
+@public
+def index() -> Response:
+    """Show what is here: each feature, its documentation and its routes."""
+    features = [feature_summary(name) for name in current_app.extensions["features"]]
+    if wants_html():
+        return page("index.html", features=features)
+    response = respond({"features": features})
+    response.vary.add("Accept")
+    return response
+
+
+def feature_summary(name: str) -> dict[str, Any]:
+    """A mounted feature as the index shows it."""
+    feature = current_app.extensions["features"][name]
+    rules = current_app.url_map.iter_rules()
+    mine = [rule for rule in rules if rule.endpoint.startswith(f"{name}.")]
+    return {
+        "name": name,
+        "url": f"{feature.url_prefix}/",
+        "docs": url_for(f"{name}.docs"),
+        "about": api_of(current_app, name).description,
+        "routes": [route for rule in mine for route in rule_summaries(rule)],
+    }
+
+
+def rule_summaries(rule: Rule) -> Iterator[dict[str, str]]:
+    """Each method of a route, with its path and the first line of its docstring."""
+    view = current_app.view_functions[rule.endpoint]
+    resource = getattr(view, "view_class", None)
+    if resource is not None:
+        path = rule.rule.replace("<", "{").replace(">", "}")
+        for method in [name for name in METHODS if name in resource.methods]:
+            lines = (getattr(resource, method.lower()).__doc__ or "").splitlines()
+            about = lines[0] if lines else ""
+            yield {"method": method, "path": path, "about": about}
+
+
+@blueprint.get("/schemas/<name>.json")
+@public
+def schema(name: str) -> Response:
+    """Show a JSON Schema by its ``$id``."""
+    found = current_app.extensions["schemas"].by_id.get(f"/schemas/{name}.json")
+    if found is None:
+        raise Problem("not-found")
+    return respond(found, headers=[("Content-Type", "application/schema+json")])
+
+
+@blueprint.get("/problems/<slug>")
+@public
+def problem(slug: str) -> Response:
+    """Explain a kind of error: the target of ``type`` in an error body."""
+    kind = KINDS.get(cast(Slug, slug))
+    if kind is None:
+        raise Problem("not-found")
+    if wants_html():
+        return page("problem.html", slug=slug, kind=kind)
+    return respond({"type": f"/problems/{slug}", **kind._asdict()})
+
+
+@blueprint.get("/openapi.json")
+@public
+def openapi() -> Response:
+    """Describe every route of every feature, in OpenAPI 3.1."""
+    document = openapi_bytes(current_app)
+    response = current_app.response_class(document)
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+@blueprint.get("/docs")
+@public
+def docs() -> Response:
+    """Show the OpenAPI document in Swagger UI."""
+    return page("docs.html", title="all features", url=url_for("core.openapi"))
+
+
+@blueprint.get("/swagger-ui/<path:name>")
+@public
+def swagger_ui(name: str) -> Response:
+    """A file of Swagger UI 5, from the machine itself."""
+    response = send_from_directory(SWAGGER_UI, name, max_age=3600)
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response

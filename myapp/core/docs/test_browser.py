@@ -1,0 +1,66 @@
+"""The pages in a browser, under their policy: whole, and without a complaint."""
+
+from typing import Any
+
+import pytest
+
+from myapp.core.http.app import App
+from myapp.core.testing.browser import Tab
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def count_operations(document: Any) -> int:
+    """How many operations a document describes."""
+    return sum(len(METHODS & set(path)) for path in document["paths"].values())
+
+
+@pytest.mark.external
+def test_the_index_leads_to_every_page(
+    own_app: App, live_server: str, chromium: Any
+) -> None:
+    with Tab(chromium, live_server, "index") as tab:
+        page = tab.open("/")
+        links = {link.get_attribute("href") for link in page.query_selector_all("a")}
+    features = own_app.extensions["features"].values()
+    assert links >= {"/docs", *(f"{one.url_prefix}/docs" for one in features)}
+
+
+@pytest.mark.external
+def test_each_page_of_documentation_lists_each_operation(
+    own_app: App, live_server: str, chromium: Any
+) -> None:
+    client = own_app.test_client()
+    pages = {"/docs": "/openapi.json"}
+    for feature in own_app.extensions["features"].values():
+        prefix = feature.url_prefix
+        pages[f"{prefix}/docs"] = f"{prefix}/swagger.json"
+    for path, source in pages.items():
+        document = client.get(source).json
+        with Tab(chromium, live_server, path.strip("/").replace("/", "-")) as tab:
+            page = tab.open(path)
+            page.wait_for_selector(".opblock")
+            shown = len(page.query_selector_all(".opblock"))
+            assert shown == count_operations(document)
+            assert page.get_by_text("Warning", exact=True).count() == 0
+            page.locator(".opblock-summary-control").first.click()
+            page.wait_for_selector(".opblock-body .responses-wrapper")
+
+
+@pytest.mark.external
+def test_a_tab_hears_what_goes_wrong(
+    own_app: App, live_server: str, chromium: Any
+) -> None:
+    with pytest.raises(AssertionError, match="Content Security Policy"):
+        with Tab(chromium, live_server, "planted") as tab:
+            page = tab.open("/docs")
+            page.evaluate("""() => {
+                    const script = document.createElement("script");
+                    script.textContent = "window.planted = true";
+                    document.body.append(script);
+                    return fetch("/nowhere");
+                }""")
+            planted = page.evaluate("window.planted")
+    assert planted is None
+    told = "\n".join(tab.complaints)
+    assert "Content Security Policy" in told and "404 for" in told

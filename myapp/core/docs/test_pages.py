@@ -1,0 +1,266 @@
+"""The pages beside the features, and the Swagger page of each."""
+
+import re
+from random import Random
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
+
+from myapp.core.docs.openapi import component
+from myapp.core.errors.kinds import KINDS
+from myapp.core.http.app import App
+from myapp.core.http.description import description_of
+from myapp.core.query.parameters import WORDS
+from myapp.core.schema.formats import PARSERS, PATTERNS
+from myapp.core.schema.names import model_name
+from myapp.core.schema.registry import Schemas, references
+from myapp.core.schema.validator import ecma_pattern
+from myapp.core.testing import Client
+
+# Parts of which texts are made that are nearly right.
+YEARS = ["0000", "0001", "0004", "1900", "2000", "2023", "2024", "9999"]
+DAYS = [YEARS, ["-"], ["00", "01", "02", "04", "12", "13"], ["-"]]
+DAYS += [["00", "01", "28", "29", "30", "31", "32"]]
+TIMES = [["T", "t", " "], ["00", "23", "24"], [":"], ["00", "59", "60"], [":"]]
+TIMES += [["00", "59", "60"], ["", ".1", ".123456", ".1234567", "."], ["Z", "z", ""]]
+SHAPES = {
+    "date": DAYS,
+    "date-time": [["2023"], *DAYS[1:], *TIMES],
+    "decimal": [
+        ["", "-", "+"],
+        ["0", "12", "012", "9" * 28, "9" * 29],
+        ["", ".", ".5"],
+    ],
+    "uuid": [["0" * 8, "F" * 8, "g" * 8], *[["-0aAf", "-1234", "0000"]] * 3]
+    + [["-" + "a" * 12, "-" + "a" * 11]],
+}
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def mounted(app: App) -> Any:
+    """The rows of the mount table that this application serves."""
+    return app.extensions["features"].values()
+
+
+def test_the_index_lists_every_feature_and_route(client: Client, app: App) -> None:
+    features = {found["name"]: found for found in client.get("/").json["features"]}
+    assert set(features) == {feature.name for feature in mounted(app)}
+    for name, found in features.items():
+        assert found["about"]
+        assert client.get(found["docs"]).mimetype == "text/html"
+        rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
+        served = {
+            (method, re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+            for rule in rules
+            if rule.endpoint.startswith(f"{name}.")
+            for method in rule.methods - {"HEAD", "OPTIONS"}
+            if not rule.rule.endswith(("/docs", "/swagger.json"))
+        }
+        assert {(route["method"], route["path"]) for route in found["routes"]} == served
+        assert all(route["about"] for route in found["routes"])
+
+
+def test_the_index_is_a_page_for_a_browser(client: Client, app: App) -> None:
+    page = client.get("/", headers=BROWSER)
+    assert page.mimetype == "text/html"
+    assert page.headers["Vary"] == client.get("/").headers["Vary"] == "Accept"
+    for feature in mounted(app):
+        assert f"{feature.url_prefix}/docs" in page.text
+
+
+def test_live_and_ready(client: Client) -> None:
+    assert client.get("/health/live").json == {"status": "ok"}
+    ready = client.get("/health/ready").json
+    assert ready["status"] == "ok"
+    for check in ready["checks"].values():
+        assert check["ok"] and check["ms"] >= 0
+
+
+@pytest.mark.parametrize("slug", KINDS)
+def test_each_problem_has_a_page(client: Client, slug: str) -> None:
+    told = client.get(f"/problems/{slug}").json
+    page = client.get(f"/problems/{slug}", headers=BROWSER)
+    assert told["status"] == KINDS[slug].status
+    assert KINDS[slug].title in page.text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/nowhere",
+        "/problems/none",
+        "/schemas/none.json",
+        "/swagger-ui/none",
+        "/a//b",
+        "/.",
+    ],
+)
+def test_an_unknown_url_is_a_problem(client: Client, url: str) -> None:
+    problem = client.get(url, headers=BROWSER, expect=404).json
+    assert problem["type"] == "/problems/not-found"
+    assert problem["instance"] == url
+
+
+def test_options_and_other_methods_beside_features(client: Client) -> None:
+    assert client.options("/health/live").headers["Allow"]
+    problem = client.delete("/health/live", expect=405)
+    assert "GET" in problem.headers["Allow"]
+
+
+def test_each_swagger_document_is_valid(client: Client, app: App) -> None:
+    for feature in mounted(app):
+        document = client.get(f"{feature.url_prefix}/swagger.json").json
+        OpenAPIV2SpecValidator(document).validate()
+        assert document["basePath"] == feature.url_prefix
+        paths = {
+            f"{feature.url_prefix}{path}": {name.upper() for name in operations}
+            for path, operations in document["paths"].items()
+        }
+        for rule in app.url_map.iter_rules():
+            path = re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+            if path in paths:
+                assert rule.methods - {"HEAD", "OPTIONS"} == paths[path] - {
+                    "PARAMETERS"
+                }
+        ids = [
+            operation["operationId"]
+            for operations in document["paths"].values()
+            for name, operation in operations.items()
+            if name != "parameters"
+        ]
+        assert len(ids) == len(set(ids))
+
+
+def test_the_docs_page_has_nothing_inline_or_foreign(client: Client, app: App) -> None:
+    for feature in mounted(app):
+        page = client.get(f"{feature.url_prefix}/docs")
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert not re.search(
+            r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=", page.text
+        )
+        links = re.findall(r"(?:src|href|data-url)=\"([^\"]+)\"", page.text)
+        assert f"{feature.url_prefix}/swagger.json" in links
+        for link in links:
+            assert link.startswith("/")
+            assert client.get(link).data
+
+
+def test_swagger_ui_is_version_5(client: Client) -> None:
+    bundle = client.get("/swagger-ui/swagger-ui-bundle.js")
+    assert "public" in bundle.headers["Cache-Control"]
+    assert re.match(r"v?5\.", client.get("/swagger-ui/VERSION").text)
+
+
+def test_the_openapi_document_is_valid_and_whole(client: Client, app: App) -> None:
+    answer = client.get("/openapi.json")
+    document = answer.json
+    OpenAPIV31SpecValidator(document).validate()
+    served = {
+        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if description_of(app.view_functions[rule.endpoint], method)
+    }
+    assert ("/health/ready", "get") in served
+    operations = {
+        (path, method): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(operations) == served
+    ids = [operation["operationId"] for operation in operations.values()]
+    assert len(ids) == len(set(ids))
+    assert all(re.fullmatch("[a-z][a-z0-9_]*", id) for id in ids)
+    assert all(operation["summary"] for operation in operations.values())
+    named = {
+        f"#/components/schemas/{name}" for name in document["components"]["schemas"]
+    }
+    named |= {
+        f"#/components/headers/{name}" for name in document["components"]["headers"]
+    }
+    assert set(references(document)) <= named
+    again = {"If-None-Match": answer.headers["ETag"]}
+    assert client.get("/openapi.json", headers=again, expect=304).data == b""
+    assert "/openapi.json" in client.get("/docs").text
+
+
+def test_definitions_inside_a_schema_get_names_of_their_own() -> None:
+    schema = {
+        "$id": "/schemas/box.json",
+        "$defs": {"size": {"enum": [{"$ref": "data"}]}},
+        "properties": {
+            "size": {"$ref": "#/$defs/size"},
+            "in": {"$ref": "/schemas/box.json"},
+        },
+    }
+    assert component(schema) == {
+        "box": {
+            "properties": {
+                "size": {"$ref": "#/components/schemas/box_size"},
+                "in": {"$ref": "#/components/schemas/box"},
+            }
+        },
+        "box_size": {"enum": [{"$ref": "data"}]},
+    }
+
+
+def test_each_example_stands_in_the_document(client: Client, app: App) -> None:
+    document = client.get("/openapi.json").json
+    schemas = document["components"]["schemas"]
+    for blueprint in app.extensions["features"]:
+        for namespace in app.blueprints[blueprint].api.namespaces:
+            for model in getattr(namespace, "served", ()):
+                body = schemas[model_name(model.write_schema)]
+                record = schemas[model_name(model.read_schema)]
+                assert body["examples"] == model.write_schema["examples"]
+                assert record["examples"][0].items() >= body["examples"][0].items()
+
+
+def test_a_wrong_example_stops_the_start() -> None:
+    schemas = Schemas()
+    schemas.add({"$id": "/schemas/a.json", "type": "integer", "examples": [1, "x"]})
+    with pytest.raises(ValueError, match="/schemas/a.json has an example"):
+        schemas.check_references()
+
+
+def test_what_a_path_takes_is_not_what_its_neighbour_takes(client: Client) -> None:
+    for url in ("/batch", "/batch/"):
+        for path in mounted_paths(client, "/batch"):
+            for method in ("PUT", "DELETE", "GET", "TRACE"):
+                answer = client.open(f"{path[:-6]}{url}", method=method, expect=405)
+                assert answer.headers["Allow"] == "OPTIONS, POST"
+            assert client.options(path).headers["Allow"] == "OPTIONS, POST"
+
+
+def mounted_paths(client: Client, end: str) -> list[str]:
+    """The paths of the document with an end."""
+    paths = client.get("/openapi.json").json["paths"]
+    return [path for path in paths if path.endswith(end)]
+
+
+@pytest.mark.parametrize("kind", ["date", "date-time", "decimal", "uuid"])
+def test_a_pattern_takes_what_its_parser_takes(kind: str) -> None:
+    pattern = ecma_pattern(f"^{PATTERNS[kind]}$")
+    random = Random(kind)
+    taken = 0
+    for _ in range(20_000):
+        text = "".join(random.choice(part) for part in SHAPES[kind])
+        try:
+            PARSERS[kind](text)
+            valid = True
+        except ValueError:
+            valid = False
+        assert bool(pattern.search(text)) == valid, text
+        taken += valid
+    assert 300 < taken < 19_000
+
+
+def test_the_words_of_a_search_are_between_blanks() -> None:
+    pattern = ecma_pattern(WORDS)
+    for number in (*range(0xD800), *range(0xE000, 0x11000)):
+        text = f"a{chr(number)}b c d e f g h"
+        assert bool(pattern.search(text)) and len(text.split()) <= 8
+        assert bool(pattern.search(f"{text} i")) == (len(f"{text} i".split()) <= 8)
+        assert bool(pattern.search(chr(number))) == bool(chr(number).split())

@@ -1,0 +1,8 @@
+"""What can go wrong, and how a client is told: RFC 9457 problem details."""
+
+from myapp.core.errors.kinds import KINDS, Slug
+from myapp.core.errors.pointers import pointer, problem_at
+from myapp.core.errors.problem import Problem
+from myapp.core.errors.startup import ConfigError
+
+__all__ = ["KINDS", "ConfigError", "Problem", "Slug", "pointer", "problem_at"]

@@ -1,0 +1,8 @@
+"""The edge of each request: the door, the headers, the log line, errors and health."""
+
+from myapp.core.http.app import App
+from myapp.core.http.description import describe
+from myapp.core.http.request import read_json
+from myapp.core.http.response import respond
+
+__all__ = ["App", "describe", "read_json", "respond"]

@@ -1,0 +1,76 @@
+"""The application class: Flask with our JSON, our responses and our OPTIONS."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from flask.json.provider import JSONProvider
+from flask.sessions import SessionInterface
+from werkzeug.wrappers import Response as BaseResponse
+
+from myapp.core.http.methods import methods_of
+from myapp.core.schema import strict_json
+from myapp.core.schema.json_out import dumps
+
+
+class StrictProvider(JSONProvider):
+    """orjson out and strict JSON in, for what goes through Flask's own functions."""
+
+    def dumps(self, obj: Any, **_kwargs: Any) -> str:
+        """JSON as a string, for Flask."""
+        return dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
+        """Parse what a client sent.
+
+        :raises strict_json.JSONRefused: for what is not accepted.
+        """
+        return strict_json.loads(s.encode() if isinstance(s, str) else s)
+
+
+class JSONResponse(Response):
+    """A response that is JSON unless it says otherwise."""
+
+    default_mimetype = "application/json"
+    # A Location stays as written: the Host header of a request is no authority.
+    autocorrect_location_header = False
+
+
+class NoSession(SessionInterface):
+    """No cookie sessions: a client says who it is with each request."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        """``None``, so that Flask raises an error where code uses a session."""
+
+    def save_session(self, app: Flask, session: Any, response: BaseResponse) -> None:
+        """There is nothing to save."""
+
+
+class App(Flask):
+    """The Flask application of this project."""
+
+    json_provider_class = StrictProvider
+    response_class = JSONResponse
+    session_interface = NoSession()
+
+    def __init__(self, import_name: str, **kwargs: Any) -> None:
+        kwargs.setdefault("instance_relative_config", True)
+        super().__init__(import_name, static_folder="core/docs/static", **kwargs)
+        # A path is served as it stands or not at all; no redirect in HTML.
+        self.url_map.merge_slashes = False
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The view function as it is. This application has no coroutines, and looking
+        for them costs more than many a view function does."""
+        return func
+
+    def make_default_options_response(self) -> Response:
+        """The response to OPTIONS: 204 with ``Allow``, and what the resource adds."""
+        response = self.response_class(status=204)
+        rule = request.url_rule.rule if request.url_rule else ""
+        response.headers["Allow"] = ", ".join(sorted(methods_of(rule)))
+        view = self.view_functions[request.endpoint or ""]
+        resource = getattr(view, "view_class", None)
+        response.headers.update(getattr(resource, "options_headers", {}))
+        del response.headers["Content-Type"]
+        return response

@@ -1,0 +1,96 @@
+"""What a route takes and answers, stated beside its code with :func:`describe`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import update_wrapper
+from typing import Any
+
+from myapp.core.schema.strict_json import JSON
+
+View = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a view function takes and answers.
+
+    :param responses: the schema of the body by status, ``None`` for no body.
+    :param errors: the statuses of problems that it may answer with.
+    :param body: the schema of the request's body.
+    :param other_bodies: the schemas of bodies of other media types than JSON.
+    :param query: the schema of each parameter of the query.
+    :param id: what the operation is called in clients; by its class when it is empty.
+    :param summary: what it does, in one line; its docstring when it is empty.
+    """
+
+    responses: Mapping[int, JSON | None]
+    errors: tuple[int, ...] = (400,)
+    body: JSON | None = None
+    other_bodies: Mapping[str, JSON] = field(default_factory=dict)
+    query: Mapping[str, JSON] = field(default_factory=dict)
+    id: str = ""
+    summary: str = ""
+
+    def knows(self, status: int) -> bool:
+        """Whether a status is described. A 5xx need not be, nor a 405, which says that
+        the path belongs to another route."""
+        described = status in self.responses or status in self.errors
+        return described or status == 405 or status >= 500
+
+    def schemas(self) -> list[JSON]:
+        """Every schema that it names."""
+        named = [self.body, *self.other_bodies.values(), *self.responses.values()]
+        return [schema for schema in named if schema is not None]
+
+
+class Described:
+    """A view function with its description.
+
+    In the body of a class it hands the description to ``descriptions`` of the class,
+    and leaves the function; see :class:`myapp.core.rest.Resource`.
+
+    :param function: what answers.
+    """
+
+    access: str
+
+    def __init__(self, function: View, description: Description) -> None:
+        self.function = function
+        self.description = description
+        update_wrapper(self, function)
+        if description.summary:
+            function.__doc__ = description.summary
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.function(*args, **kwargs)
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        owner.descriptions = {**owner.descriptions, name: self.description}
+        setattr(owner, name, self.function)
+
+
+def describe(
+    responses: Mapping[int, JSON | None], **more: Any
+) -> Callable[[View], Described]:
+    """State what a view function takes and answers; see :class:`Description`.
+
+    The documents show it, and the test client checks every response against it.
+    """
+    description = Description(responses, **more)
+    return lambda view: Described(view, description)
+
+
+def description_of(view: View, method: str) -> Description | None:
+    """What a method of a view describes, if it does.
+
+    :param view: a view function of the application, made from a class or not.
+    :param method: in upper case; HEAD is described by GET.
+    """
+    if isinstance(view, Described):
+        return view.description if method != "OPTIONS" else None
+    descriptions = getattr(getattr(view, "view_class", None), "descriptions", {})
+    found: Description | None = descriptions.get(
+        "get" if method == "HEAD" else method.lower()
+    )
+    return found

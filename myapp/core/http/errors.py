@@ -1,0 +1,57 @@
+"""The handlers of errors: each one becomes a problem document.
+
+A :class:`~myapp.core.errors.Problem` that the code raises, an HTTP error of Flask or
+Werkzeug, a store that cannot be reached, and a bug, which tells its request id and
+nothing else.
+"""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from myapp.core.errors.kinds import BY_STATUS, Slug
+from myapp.core.errors.problem import Problem
+from myapp.core.http.methods import methods_of
+from myapp.core.http.response import problem_response
+from myapp.core.stores.faults import is_unavailable
+from myapp.core.stores.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def handle_http_error(error: HTTPException) -> Any:
+    """Answer every HTTP error, of ours, of Flask's and of Werkzeug's."""
+    if isinstance(error, Problem):
+        headers = list(error.extra_headers.items())
+        detail = str(error.description)
+        return problem_response(error.slug, detail, error.errors, headers)
+    if error.code is None or error.code < 400:
+        return error
+    if isinstance(error, InternalServerError) and error.original_exception is not None:
+        return problem_response("internal-error")
+    unknown: Slug = "bad-request" if error.code < 500 else "error"
+    slug = BY_STATUS.get(error.code, unknown)
+    headers = list(error.get_headers(request.environ))
+    # Werkzeug also lists the methods of routes with variables that match this path.
+    if error.code == 405 and (methods := methods_of(request.path)):
+        headers.append(("Allow", ", ".join(sorted(methods))))
+    return problem_response(slug, headers=headers)
+
+
+def handle_store_error(error: Exception) -> Response:
+    """Answer 503 when a store cannot be reached, or 500 for an error in its use."""
+    if not is_unavailable(error):
+        log.error("store error", exc_info=error)
+        return problem_response("internal-error")
+    log.warning("store unavailable: %s", type(getattr(error, "orig", error)).__name__)
+    return problem_response("unavailable")
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers, also for the errors of each store."""
+    app.register_error_handler(HTTPException, handle_http_error)
+    stores: tuple[Store, ...] = app.extensions["stores"]
+    for error in (error for store in stores for error in store.errors):
+        app.register_error_handler(error, handle_store_error)

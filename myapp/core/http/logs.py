@@ -1,0 +1,123 @@
+"""Logs: one line a request, JSON for machines or text for people.
+
+Secrets are masked, and control characters cannot break a line.
+"""
+
+import logging
+import re
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from flask import Flask, Response, current_app, has_request_context, request
+from flask.logging import default_handler
+
+from myapp.core.http.headers import REQUEST_ID
+from myapp.core.stores.state import request_state
+
+log = logging.getLogger("myapp.request")
+
+MASK = "***"
+# What follows such a name: the rest of a header, a quoted value, or one word.
+SECRET_HEADERS = re.compile(
+    r"(?i)((?:authorization|cookie)[\"']?\s*[=:]\s*[\"']?)[^\"'\r\n]+"
+)
+SECRETS = re.compile(
+    r"(?i)((?:password|passwd|secret|token|api_?key)[\"']?\s*[=:]\s*)"
+    r"(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&}]+)"
+)
+# A text without any of these contains no secret that the patterns above find.
+SUSPECT = re.compile(r"(?i)passw|secret|token|key|authorization|cookie|://")
+CREDENTIALS = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def mask(text: str) -> str:
+    """A text without passwords, tokens, cookies and credentials in URLs."""
+    if not SUSPECT.search(text):
+        return text
+    text = SECRET_HEADERS.sub(rf"\1{MASK}", text)
+    return CREDENTIALS.sub(rf"\1{MASK}@", SECRETS.sub(rf"\1{MASK}", text))
+
+
+def escape(text: str) -> str:
+    """A text without control characters, line feeds included."""
+    return CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as JSON, with the fields of its request."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": mask(record.getMessage()),
+            "request_id": current_request_id(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = mask(self.formatException(record.exc_info))
+        return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z).decode()
+
+
+class TextFormatter(logging.Formatter):
+    """One readable line; only an exception takes more."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A record as text, its control characters escaped."""
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        line = f"{clock} {record.levelname:<7} {escape(mask(record.getMessage()))}"
+        fields = getattr(record, "fields", None)
+        if fields:
+            line += f"  {fields['duration_ms']:.1f} ms, {fields['sql']} SQL"
+        if record.exc_info:
+            trace = mask(self.formatException(record.exc_info)).splitlines()
+            line = "\n".join((line, *map(escape, trace)))
+        return line
+
+
+def current_request_id() -> str | None:
+    """The id of the request that is being answered, if any."""
+    return request.environ.get(REQUEST_ID) if has_request_context() else None
+
+
+def log_request(response: Response) -> Response:
+    """Write the line of this request; one that took too long is a warning."""
+    state = request_state()
+    duration = time.perf_counter() - state.started
+    slow = duration > current_app.config["SLOW_REQUEST_SECONDS"]
+    level = logging.WARNING if slow else logging.INFO
+    if log.isEnabledFor(level):
+        sent = request._get_current_object()  # type: ignore[attr-defined]
+        method, path, rule = sent.method, mask(sent.path), sent.url_rule
+        status = response.status_code
+        # Made by hand, since looking for the line that logs would only cost time.
+        message = f"{method} {path} {status}"
+        record = logging.LogRecord(log.name, level, "", 0, message, None, None)
+        record.fields = {
+            "method": method,
+            "route": rule and rule.rule,
+            "path": path,
+            "status": status,
+            "duration_ms": round(duration * 1000, 3),
+            "sql": state.statements,
+        }
+        log.handle(record)
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Send every log of the process to standard error in the format that is set."""
+    app.after_request(log_request)
+    app.logger.removeHandler(default_handler)
+    logging.getLogger("myapp").setLevel(app.config["LOG_LEVEL"])
+    if not app.testing:
+        as_json = app.config["LOG_FORMAT"] == "json"
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(JSONFormatter() if as_json else TextFormatter())
+        logging.basicConfig(handlers=[handler], force=True)

@@ -1,0 +1,99 @@
+"""The door: bad input is refused before any code of a feature sees it."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from flask import Flask, g, request
+
+from myapp.core.errors.problem import Problem, invalid_parameter
+from myapp.core.http.methods import SAFE_METHODS, methods_of
+from myapp.core.schema import strict_json
+from myapp.core.schema.formats import parse_uuid
+from myapp.core.stores.state import UNREAD, RequestState, request_state
+
+JSON_TYPE = "application/json"
+REFUSED_IN_URL = re.compile(r"[\x00\ud800-\udfff]")
+
+
+def start_request() -> None:
+    """Begin the state of this request."""
+    g.state = RequestState(reads_only=request.method in SAFE_METHODS)
+
+
+def check_url() -> None:
+    """Refuse NUL and bytes that are not UTF-8 in the path and the query.
+
+    :raises Problem: 400.
+    """
+    environ = request.environ
+    path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+    if path.isascii() and query.isascii() and "\x00" not in path and "%" not in query:
+        return
+    # WSGI hands bytes over as Latin-1 (PEP 3333).
+    raw_query = unquote_to_bytes(query.encode("latin-1", "replace"))
+    for part in (path.encode("latin-1"), raw_query):
+        try:
+            text = part.decode("utf-8")
+        except UnicodeDecodeError:
+            text = "\x00"
+        if REFUSED_IN_URL.search(text):
+            raise Problem("bad-request", "The URL is not UTF-8, or contains NUL.")
+
+
+def read_json(types: Sequence[str] = (JSON_TYPE,), accept: str = "Accept-Post") -> Any:
+    """The body of this request as a value; parsed once.
+
+    :param types: the media types that this route takes.
+    :param accept: the header that lists them in a 415.
+    :raises Problem: 413, 415, or 400 for whatever
+        :mod:`~myapp.core.schema.strict_json` refuses.
+    """
+    state = request_state()
+    if state.body is UNREAD:
+        check_type(types, accept)
+        try:
+            state.body = strict_json.loads(request.get_data(cache=True))
+        except strict_json.JSONRefused as error:
+            raise Problem("malformed-json", str(error)) from error
+    return state.body
+
+
+def check_type(types: Sequence[str], accept: str) -> None:
+    """Refuse another Content-Type, another charset or an encoded body.
+
+    :raises Problem: 415 with the header that lists what is taken.
+    """
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") in types and "HTTP_CONTENT_ENCODING" not in environ:
+        return
+    if request.mimetype in types and request.content_encoding in (None, "identity"):
+        charset = request.mimetype_params.get("charset", "utf-8").lower()
+        if charset in ("utf-8", "utf8"):
+            return
+    detail = f"Send {' or '.join(types)} in UTF-8, without a Content-Encoding."
+    headers = {accept: ", ".join(types)}
+    raise Problem("unsupported-media-type", detail, headers=headers)
+
+
+def check_id(text: str) -> str:
+    """The id of a record from the path.
+
+    :raises Problem: 400 when it is no UUID; 405 when it is the last part of another
+        route, such as ``/batch``, which does not take this method.
+    """
+    try:
+        return parse_uuid(text)
+    except ValueError as error:
+        methods = methods_of(request.path)
+        if methods:
+            allow = {"Allow": ", ".join(sorted(methods))}
+            raise Problem("method-not-allowed", headers=allow) from error
+        raise invalid_parameter("id", "must be a UUID") from error
+
+
+def init_app(app: Flask) -> None:
+    """Check every request before anything else does."""
+    app.before_request(start_request)
+    app.before_request(check_url)

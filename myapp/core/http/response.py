@@ -1,0 +1,62 @@
+"""Responses: JSON, and problem documents."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+from flask import Response, current_app, request
+
+from myapp.core.errors.kinds import KINDS, Slug
+from myapp.core.http.headers import REQUEST_ID
+from myapp.core.schema.json_out import dumps
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+def respond(
+    value: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """A JSON response.
+
+    :param value: what the body holds; ``None`` for no body at all.
+    :param headers: names and values, such as the ETag.
+    """
+    body = b"" if value is None else dumps(value)
+    response = current_app.response_class(body, status, list(headers))
+    if value is None:
+        del response.headers["Content-Type"]
+    return response
+
+
+def problem_response(
+    slug: Slug,
+    detail: str = "",
+    errors: Iterable[Mapping[str, Any]] = (),
+    headers: Iterable[tuple[str, str]] = (),
+    **members: Any,
+) -> Response:
+    """The response for one problem, RFC 9457 section 3.
+
+    :param detail: the meaning of its kind when it is empty.
+    :param members: extension members of the body, section 3.2.
+    """
+    kind = KINDS[slug]
+    body: dict[str, Any] = {
+        "type": f"/problems/{slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail or kind.meaning,
+        "instance": quote(request.path),
+        "request_id": request.environ.get(REQUEST_ID),
+    }
+    if errors:
+        body["errors"] = list(errors)
+    text = orjson.dumps({**body, **members})
+    response = current_app.response_class(text, kind.status, mimetype=PROBLEM_TYPE)
+    for name, value in headers:
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    if kind.status == 503 and "Retry-After" not in response.headers:
+        response.headers["Retry-After"] = str(current_app.config["RETRY_AFTER"])
+    return response

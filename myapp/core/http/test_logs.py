@@ -1,0 +1,347 @@
+"""The line that each request writes, and the headers that each response carries."""
+
+import io
+import json
+import logging
+import re
+import string
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from default_config import DevelopmentConfig
+from myapp import create_app
+from myapp.core.http.app import App
+from myapp.core.http.logs import JSONFormatter, TextFormatter
+from myapp.core.stores.sql.engine import sql
+from myapp.core.testing import Client
+
+CANARY = "s3cr3t-canary"
+PAGE = {"Accept": "text/html"}
+ORIGIN = "https://app.example"
+# JSON escapes those of ASCII, RFC 8259 section 7; text for people has none at all.
+ESCAPES = re.compile(r"[\x00-\x09\x0b-\x1f]")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+Site = Callable[..., Client]
+
+
+@pytest.fixture
+def site(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
+) -> Iterator[Site]:
+    """Builds an application from settings, and gives a client of it."""
+    monkeypatch.setenv("MYAPP_INSTANCE_PATH", str(tmp_path))
+    logger, root = logging.getLogger("myapp"), logging.getLogger()
+    level, handlers, built = logger.level, root.handlers[:], []
+    database = f"sqlite:///{tmp_path / 'test.db'}"
+
+    def build(**settings: Any) -> Client:
+        stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
+        usual = {"LOG_LEVEL": "INFO", "ENABLED_FEATURES": []}
+        app = create_app({**stores, **usual, **settings})
+        app.add_url_rule("/fails", view_func=fail)
+        app.test_client_class = Client
+        built.append(app)
+        client = app.test_client()
+        assert isinstance(client, Client)
+        return client
+
+    yield build
+    logger.setLevel(level)
+    root.handlers[:] = handlers
+    for app in built:
+        close(app)
+
+
+def close(app: App) -> None:
+    """Close the connections of an application."""
+    with app.app_context():
+        sql.engine.dispose()
+    app.extensions["redis"].close()
+
+
+def fail() -> None:
+    """A view with a bug, which has a secret and an escape sequence at hand."""
+    raise LookupError(f"\x1b[2Jredis://app:{CANARY}@db \x9b31m")
+
+
+@pytest.fixture(params=[JSONFormatter, TextFormatter], ids=["json", "text"])
+def formatter(request: pytest.FixtureRequest) -> logging.Formatter:
+    """Each format in turn."""
+    made = request.param()
+    assert isinstance(made, logging.Formatter)
+    return made
+
+
+@pytest.fixture
+def written(formatter: logging.Formatter) -> Iterator[io.StringIO]:
+    """What is logged, in a format."""
+    logger, stream = logging.getLogger("myapp"), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    yield stream
+    logger.removeHandler(handler)
+
+
+as_json = pytest.mark.parametrize("formatter", [JSONFormatter()], ids=["json"])
+as_text = pytest.mark.parametrize("formatter", [TextFormatter()], ids=["text"])
+
+
+@as_json
+def test_a_request_writes_one_line_that_says_how_it_went(
+    site: Site, written: io.StringIO
+) -> None:
+    response = site().get("/health/ready", headers={"X-Request-ID": "from-the-client"})
+    (line,) = map(json.loads, written.getvalue().splitlines())
+    assert line["level"] == "INFO"
+    assert line["request_id"] == response.headers["X-Request-ID"] == "from-the-client"
+    assert (line["method"], line["path"]) == ("GET", "/health/ready")
+    assert (line["route"], line["status"]) == ("/health/ready", 200)
+    assert line["message"] == "GET /health/ready 200"
+    assert line["sql"] == 1
+    assert 0 < line["duration_ms"] < 60_000
+    assert line["time"].endswith("Z")
+
+
+@as_json
+def test_the_route_is_the_pattern_and_nothing_where_there_is_none(
+    site: Site, written: io.StringIO
+) -> None:
+    client = site()
+    client.get("/problems/conflict")
+    client.get("/nothing-here", expect=404)
+    lines = list(map(json.loads, written.getvalue().splitlines()))
+    assert [line["route"] for line in lines] == ["/problems/<slug>", None]
+    assert [line["status"] for line in lines] == [200, 404]
+    assert [line["sql"] for line in lines] == [0, 0]
+
+
+@as_text
+def test_a_line_for_people_says_how_it_went(site: Site, written: io.StringIO) -> None:
+    site().get("/health/ready")
+    line = r"\d\d:\d\d:\d\d INFO +GET /health/ready 200  [\d.]+ ms, 1 SQL\n"
+    assert re.fullmatch(line, written.getvalue())
+
+
+def test_requests_are_not_logged_below_their_level(
+    site: Site, written: io.StringIO
+) -> None:
+    site(LOG_LEVEL="WARNING").get("/health/live")
+    assert written.getvalue() == ""
+
+
+@as_json
+def test_a_slow_request_is_a_warning(site: Site, written: io.StringIO) -> None:
+    site(LOG_LEVEL="WARNING", SLOW_REQUEST_SECONDS=0).get("/health/live")
+    assert json.loads(written.getvalue())["level"] == "WARNING"
+
+
+@pytest.mark.parametrize("char", list("\n\r\t\x1b\x07\x7f\x85\x9b"), ids=repr)
+def test_a_path_cannot_make_a_second_line_or_move_the_cursor(
+    site: Site, written: io.StringIO, char: str
+) -> None:
+    site().get(f"/a{quote(char)}GET /forged 200", expect=404)
+    text = written.getvalue()
+    assert text.count("\n") == 1 and text.endswith("\n")
+    if text.startswith("{"):
+        assert json.loads(text)["path"] == f"/a{char}GET /forged 200"
+        assert not ESCAPES.search(text)
+    else:
+        assert "GET /forged 200" in text and not CONTROL.search(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"connect with password={CANARY}",
+        f"PASSWORD: {CANARY}",
+        f"db_password='{CANARY}'",
+        f"Authorization: Bearer {CANARY}",
+        f"{{'Authorization': 'Basic {CANARY}'}}",
+        f'{{"token": "{CANARY}", "id": 1}}',
+        f'{{"client_secret":"two {CANARY}"}}',
+        f"Cookie: theme=dark; session={CANARY}",
+        f"?api_key={CANARY}&page=2",
+        f"redis://:{CANARY}@127.0.0.1:6379/0",
+        f"postgresql+psycopg://app:{CANARY}@db/myapp",
+    ],
+)
+def test_secrets_are_masked(site: Site, written: io.StringIO, text: str) -> None:
+    site()
+    logging.getLogger("myapp.test").warning("before %s", text)
+    assert "before" in written.getvalue() and "***" in written.getvalue()
+    assert CANARY not in written.getvalue()
+
+
+def test_a_secret_in_the_path_is_masked(site: Site, written: io.StringIO) -> None:
+    site().get(f"/reset/token={CANARY}", expect=404)
+    assert "/reset/" in written.getvalue()
+    assert CANARY not in written.getvalue()
+
+
+def test_a_bug_is_logged_with_its_trace_and_told_as_a_request_id(
+    site: Site, written: io.StringIO
+) -> None:
+    client = site(PROPAGATE_EXCEPTIONS=False)
+    response = client.get("/fails", expect=500)
+    text = written.getvalue()
+    assert "LookupError" in text and "in fail" in text
+    assert CANARY not in text
+    assert "LookupError" not in response.text and CANARY not in response.text
+    assert response.json["request_id"] == response.headers["X-Request-ID"]
+    assert not (ESCAPES if text.startswith("{") else CONTROL).search(text)
+    if text.startswith("{"):
+        lines = list(map(json.loads, text.splitlines()))
+        ids = {line["request_id"] for line in lines}
+        assert ids == {response.headers["X-Request-ID"]}
+        assert [line.get("status") for line in lines] == [None, 500]
+
+
+@pytest.mark.parametrize("sent", ["a", "7f3c-11.b:C_9", "x" * 128])
+def test_a_sane_request_id_is_taken(site: Site, sent: str) -> None:
+    client, headers = site(), {"X-Request-ID": sent}
+    assert client.get("/", headers=headers).headers["X-Request-ID"] == sent
+    problem = client.get("/nothing-here", headers=headers, expect=404)
+    assert problem.headers["X-Request-ID"] == problem.json["request_id"] == sent
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "x" * 129, "a b", "a\r\nSet-Cookie: b=c", "a\n", "é", "a\x00", "<a>", "٣"],
+    ids=ascii,
+)
+def test_another_request_id_is_replaced_by_one_that_is_new(
+    site: Site, sent: str
+) -> None:
+    client, environ = site(), {"HTTP_X_REQUEST_ID": sent}
+    problems = [
+        client.get("/nothing-here", environ_overrides=environ, expect=404)
+        for _ in range(2)
+    ]
+    made = {problem.headers["X-Request-ID"] for problem in problems}
+    assert len(made) == 2
+    assert made == {problem.json["request_id"] for problem in problems}
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", one) for one in made)
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/", {}, 200),
+        ("/nothing-here", {}, 404),
+        ("/fails", {}, 500),
+        ("/", PAGE, 200),
+        ("/problems/conflict", PAGE, 200),
+    ],
+)
+def test_every_response_carries_the_security_headers(
+    site: Site, path: str, headers: dict[str, str], status: int
+) -> None:
+    client = site(PROPAGATE_EXCEPTIONS=False)
+    response = client.get(path, headers=headers, expect=status)
+    sent = response.headers
+    assert sent["X-Content-Type-Options"] == "nosniff"
+    assert sent["X-Frame-Options"] == "DENY"
+    assert sent["Referrer-Policy"] == "no-referrer"
+    assert sent["Cache-Control"] == "no-cache"
+    policy = sent["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert ("script-src 'self'" in policy) == (response.mimetype == "text/html")
+    assert (response.mimetype == "text/html") == bool(headers)
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing-here"])
+def test_transport_security_is_asked_for_under_https_alone(
+    site: Site, path: str
+) -> None:
+    client, status = site(), 200 if path == "/" else 404
+    name = "Strict-Transport-Security"
+    assert name not in client.get(path, expect=status).headers
+    secure = client.get(path, base_url="https://localhost", expect=status).headers
+    assert re.match(r"max-age=\d{8}", secure[name])
+
+
+def allowed(client: Client, origin: str, method: str, path: str) -> dict[str, str]:
+    """The CORS headers with which a request of a browser is answered."""
+    headers = {"Origin": origin}
+    if method == "OPTIONS":
+        headers["Access-Control-Request-Method"] = "PATCH"
+        headers["Access-Control-Request-Headers"] = "If-Match"
+    status = 404 if "nothing" in path else 204 if method == "OPTIONS" else 200
+    response = client.open(path, method=method, headers=headers, expect=status)
+    sent = response.headers.items()
+    return {name: value for name, value in sent if name.startswith("Access-Control-")}
+
+
+requests = pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/health/live"), ("GET", "/nothing-here"), ("OPTIONS", "/health/live")],
+)
+
+
+@requests
+def test_production_lets_no_other_origin_in(site: Site, method: str, path: str) -> None:
+    client = site(ENV="production", SECRET_KEY=string.ascii_letters)
+    assert allowed(client, ORIGIN, method, path) == {}
+
+
+@requests
+def test_an_origin_that_is_named_is_let_in_on_errors_too(
+    site: Site, method: str, path: str
+) -> None:
+    found = allowed(site(CORS_ORIGINS=[ORIGIN]), ORIGIN, method, path)
+    assert found["Access-Control-Allow-Origin"] == ORIGIN
+    assert "Access-Control-Allow-Credentials" not in found
+    if method == "OPTIONS":
+        assert "PATCH" in found["Access-Control-Allow-Methods"]
+        assert "If-Match" in found["Access-Control-Allow-Headers"]
+    else:
+        assert "X-Request-ID" in found["Access-Control-Expose-Headers"]
+        assert "ETag" in found["Access-Control-Expose-Headers"]
+
+
+@requests
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "*",
+        "http://app.example",
+        "https://app.example:8443",
+        "https://app.example.evil.test",
+        "https://evil-app.example",
+        "https://appXexample",
+        "https://app.example@evil.test",
+        "https://user:app.example",
+    ],
+)
+def test_no_other_origin_is_let_in(
+    site: Site, method: str, path: str, origin: str
+) -> None:
+    assert allowed(site(CORS_ORIGINS=[ORIGIN]), origin, method, path) == {}
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_let_in"),
+    [
+        ("http://localhost", True),
+        ("http://localhost:5173", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost.evil.test", False),
+        ("http://localhost:80.evil.test", False),
+        ("http://127.0.0.1.evil.test", False),
+        ("http://127a0b0c1", False),
+        ("http://evil.test/http://localhost", False),
+    ],
+)
+def test_development_lets_every_port_of_this_machine_in_and_no_more(
+    site: Site, origin: str, is_let_in: bool
+) -> None:
+    client = site(CORS_ORIGINS=DevelopmentConfig.CORS_ORIGINS)
+    found = allowed(client, origin, "GET", "/health/live")
+    assert found.get("Access-Control-Allow-Origin") == (origin if is_let_in else None)

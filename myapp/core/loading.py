@@ -1,0 +1,13 @@
+"""Imports that wait until they are used: what only commands and tests need."""
+
+from importlib import import_module
+from typing import Any
+
+
+def import_when_used(name: str) -> Any:
+    """What a name in a module stands for; the module is imported now.
+
+    :param name: ``package.module:name``.
+    """
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(module), attribute)

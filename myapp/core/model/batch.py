@@ -1,0 +1,283 @@
+"""Batch: many creates, updates and deletes of one model, all or nothing.
+
+``{"create": [body...], "update": [{"id", "version"?, fields...}], "delete": [id...]}``
+is done in that order. An id that is written ``#/create/0``, in an update, in a
+delete or in a field that refers to a record, stands for the first one created here.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uuid_utils
+
+from myapp.core.errors.kinds import Slug
+from myapp.core.errors.pointers import pointer, problem_at
+from myapp.core.errors.problem import Problem
+from myapp.core.model.model import Model
+from myapp.core.model.record import Document
+from myapp.core.schema.derive import derive_patch_schema
+from myapp.core.schema.formats import PATTERNS, UUID, parse_uuid
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import MAX_ERRORS, Validator
+
+MAX_ITEMS = 1000
+# What names a schema, and not what it holds.
+NAMING = ("$id", "title", "examples")
+PARTS = ("create", "update", "delete")
+REFERENCE = re.compile(r"#/create/(0|[1-9][0-9]{0,2})\Z", re.ASCII)
+# What an id in a batch is, for documentation; each is looked at with its item.
+ID_SCHEMA: JSON = {
+    "type": "string",
+    "pattern": rf"^({PATTERNS['uuid']}|#/create/(0|[1-9][0-9]{{0,2}}))$",
+    "description": "A UUID, or #/create/<index>.",
+}
+VERSION_SCHEMA: JSON = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+# What says which record an item is about, beside its fields.
+ADDRESS = ("id", "version")
+
+
+def delete_schema(id: JSON) -> JSON:
+    """The schema of an item to delete.
+
+    :param id: the schema of its id.
+    """
+    item = {
+        "type": "object",
+        "properties": {"id": id, "version": VERSION_SCHEMA},
+        "required": ["id"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [id, item]}
+
+
+# The outside of a batch; the items are held against the schemas of their model.
+SHAPE = Validator(
+    {
+        "type": "object",
+        "properties": {
+            "create": {"type": "array"},
+            "update": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"id": {"type": "string"}, "version": VERSION_SCHEMA},
+                    "required": ["id"],
+                },
+            },
+            "delete": {"type": "array", "items": delete_schema({"type": "string"})},
+        },
+        "additionalProperties": False,
+    }
+)
+
+
+def run_batch(model: type[Model], body: Any) -> JSON:
+    """Do a batch in the transaction of this request.
+
+    :param body: as it came.
+    :returns: what a client sees of what was created and updated, and the deleted ids.
+    :raises Problem: 400, 409, 412, 422 or 428; each of its errors points at an item.
+    :raises StaleRead: when somebody changes one of the records meanwhile.
+    """
+    check_shape(body)
+    ids = [str(uuid_utils.uuid7()) for _ in body.get("create", ())]
+    creates = [resolved(model, item, ids) for item in body.get("create", ())]
+    updates = [resolved(model, item, ids) for item in body.get("update", ())]
+    deletes = [as_object(item, ids) for item in body.get("delete", ())]
+    check_items(model, creates, updates, deletes)
+    created = [{**model.new_document(item), "id": id} for item, id in zip(creates, ids)]
+    if created:
+        with pointing_into("create"):
+            model.add(created)
+    found = read_all(model, updates, deletes)
+    changes = [
+        (changed(model, found[item["id"]], item), found[item["id"]]["version"])
+        for item in updates
+    ]
+    with pointing_into("update"):
+        model.write(changes)
+    with pointing_into("delete"):
+        model.remove(
+            [(found[item["id"]], found[item["id"]]["version"]) for item in deletes]
+        )
+    return {
+        "create": [model.show(document) for document in created],
+        "update": [model.show(document) for document, _ in changes],
+        "delete": [item["id"] for item in deletes],
+    }
+
+
+def check_shape(body: Any) -> None:
+    """Refuse what is no batch, or too large.
+
+    :raises Problem: 400 or 413.
+    """
+    SHAPE.check(body)
+    if sum(len(body.get(part, ())) for part in PARTS) > MAX_ITEMS:
+        raise Problem("too-large", f"A batch has at most {MAX_ITEMS} items.")
+
+
+def resolved(model: type[Model], item: Any, ids: list[str]) -> Any:
+    """An item with its references to what is created here as ids."""
+    if not isinstance(item, dict):
+        return item
+    return {
+        name: (
+            resolve_id(value, ids)
+            if name == "id" or is_reference(model, name)
+            else value
+        )
+        for name, value in item.items()
+    }
+
+
+def is_reference(model: type[Model], name: str) -> bool:
+    """Whether a field holds the id of a record."""
+    return model.parsers.get(name) is parse_uuid
+
+
+def resolve_id(value: Any, ids: list[str]) -> Any:
+    """The id that a reference stands for, or the value itself."""
+    match = REFERENCE.match(value) if isinstance(value, str) else None
+    return ids[int(match[1])] if match and int(match[1]) < len(ids) else value
+
+
+def as_object(item: Any, ids: list[str]) -> JSON:
+    """A delete with its id, and its version when it has one."""
+    item = item if isinstance(item, dict) else {"id": item}
+    return {**item, "id": resolve_id(item["id"], ids)}
+
+
+def check_items(
+    model: type[Model], creates: list[Any], updates: list[Any], deletes: list[Any]
+) -> None:
+    """Hold each item against its schema.
+
+    :raises Problem: 400 with all that is wrong, 422 when no item is wrong by itself,
+        428 when the model demands versions.
+    """
+    errors, impossible = [], []
+    for index, item in enumerate(creates):
+        errors += model.write_validator.errors(item, pointer("create", index))
+    seen: set[str] = set()
+    for part, items in (("update", updates), ("delete", deletes)):
+        for index, item in enumerate(items):
+            where = pointer(part, index)
+            fields = {name: item[name] for name in item if name not in ADDRESS}
+            errors += model.patch_validator.errors(fields, where)
+            id = item["id"] = str(item["id"]).lower()
+            if REFERENCE.match(id):
+                impossible.append(missing(where))
+            elif not UUID.match(id):
+                errors.append(problem_at(f"{where}/id", "must be a UUID", "format"))
+            if id in seen:
+                twice = problem_at(f"{where}/id", "is named twice", "uniqueItems")
+                impossible.append(twice)
+            seen.add(id)
+    if errors or impossible:
+        slug: Slug = "invalid-body" if errors else "unprocessable"
+        raise Problem(slug, errors=[*errors, *impossible][:MAX_ERRORS])
+    if model.requires_if_match and any(
+        "version" not in one for one in updates + deletes
+    ):
+        raise Problem("precondition-required", "Each item needs its version.")
+
+
+def missing(where: str) -> dict[str, str]:
+    """The error of an item that names no record."""
+    return problem_at(f"{where}/id", "refers to nothing", "reference")
+
+
+def read_all(
+    model: type[Model], updates: list[JSON], deletes: list[JSON]
+) -> dict[str, Document]:
+    """What is to be changed or deleted, by id.
+
+    :raises Problem: 422 when one does not exist, 412 when it has another version.
+    """
+    ids = [item["id"] for item in updates + deletes]
+    found = {one["id"]: one for one in model.read_many(ids)} if ids else {}
+    gone, moved = [], []
+    for part, items in (("update", updates), ("delete", deletes)):
+        for index, item in enumerate(items):
+            where, document = pointer(part, index), found.get(item["id"])
+            if document is None:
+                gone.append(missing(where))
+            elif item.get("version", document["version"]) != document["version"]:
+                moved.append(problem_at(f"{where}/version", "has changed", "version"))
+    if gone:
+        raise Problem("unprocessable", errors=gone)
+    if moved:
+        raise Problem("precondition-failed", errors=moved)
+    return found
+
+
+def changed(model: type[Model], document: Document, item: JSON) -> Document:
+    """The next version of a document with the fields of an update."""
+    fields = {name: item[name] for name in item if name not in ADDRESS}
+    return model.changed(document, model.stored(fields, partial=True))
+
+
+@contextmanager
+def pointing_into(part: str) -> Iterator[None]:
+    """Let the errors of a problem point at the item of the batch that it is about."""
+    try:
+        yield
+    except Problem as problem:
+        where = pointer(part, problem.index)
+        problem.errors = [
+            {**error, "pointer": where + str(error["pointer"])}
+            for error in problem.errors
+        ] or [problem_at(where, str(problem.description), "constraint")]
+        raise
+
+
+def batch_schema(model: type[Model]) -> JSON:
+    """The schema of a batch."""
+    patch = derive_patch_schema(model.write_schema)
+    update = {
+        **{key: patch[key] for key in patch if key not in NAMING},
+        "properties": {
+            **patch["properties"],
+            "id": ID_SCHEMA,
+            "version": VERSION_SCHEMA,
+        },
+        "required": ["id"],
+    }
+    bodies = model.write_schema.get("examples", [])[:1]
+    return {
+        "$id": model.write_schema["$id"].replace(".write.json", ".batch.json"),
+        "examples": [{"create": [body]} for body in bodies],
+        "type": "object",
+        "properties": {
+            "create": {
+                "type": "array",
+                "items": {"$ref": model.write_schema["$id"]},
+                "maxItems": MAX_ITEMS,
+            },
+            "update": {"type": "array", "items": update, "maxItems": MAX_ITEMS},
+            "delete": {
+                "type": "array",
+                "items": delete_schema(ID_SCHEMA),
+                "maxItems": MAX_ITEMS,
+            },
+        },
+        "additionalProperties": False,
+    }
+
+
+def batch_response_schema(model: type[Model]) -> JSON:
+    """The schema of the response to a batch."""
+    shown = model.read_schema.get("examples", [])[:1]
+    records = {"type": "array", "items": {"$ref": model.read_schema["$id"]}}
+    ids = {"type": "array", "items": {"type": "string", "format": "uuid"}}
+    return {
+        "$id": model.write_schema["$id"].replace(".write.json", ".batch-answer.json"),
+        "examples": [{"create": [one], "update": [], "delete": []} for one in shown],
+        "type": "object",
+        "properties": {"create": records, "update": records, "delete": ids},
+        "required": list(PARTS),
+        "additionalProperties": False,
+    }

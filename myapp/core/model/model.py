@@ -1,0 +1,260 @@
+"""The model contract: two JSON Schemas, and what both stores honour.
+
+A model is a class. It states ``write_schema`` and ``read_schema``, and what may be
+asked of it. A store adds a handful of primitives in a base class of its own, such as
+:class:`~myapp.core.stores.sql.SqlModel`. All that a client sees is decided here, above
+the stores.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import uuid_utils
+
+from myapp.core.errors.problem import Problem
+from myapp.core.model.idempotency_store import ResponseStore
+from myapp.core.model.record import Change, Document, Documents, Page, Record, Relation
+from myapp.core.query.list_query import ListQuery, Queryable
+from myapp.core.schema.derive import (
+    derive_patch_schema,
+    derive_read_schema,
+    with_relations,
+)
+from myapp.core.schema.formats import PARSERS
+from myapp.core.schema.json_out import plain
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import Validator
+
+
+class Model:
+    """What every model offers, whatever stores it."""
+
+    #: JSON Schema of a body of POST and PUT; its ``$id`` ends in ``.write.json``.
+    write_schema: ClassVar[JSON]
+    #: JSON Schema of what a record shows; derived when it is not stated.
+    read_schema: ClassVar[JSON]
+    #: Fields that the list can be filtered by; each has an index.
+    filterable: ClassVar[tuple[str, ...]] = ()
+    #: Fields that the list can be sorted by; each has an index.
+    sortable: ClassVar[tuple[str, ...]] = ()
+    #: Text that ``q`` looks into.
+    searchable: ClassVar[tuple[str, ...]] = ()
+    #: What ``expand`` can embed, by the name that it gets.
+    relations: ClassVar[dict[str, Relation]] = {}
+    #: Whether its own routes write one record and nothing else in SQL; set it to False
+    #: where ``create`` and other methods of a model write more than that.
+    lone_writes: ClassVar[bool] = True
+    #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
+    requires_if_match: ClassVar[bool] = False
+
+    write_validator: ClassVar[Validator]
+    patch_validator: ClassVar[Validator]
+    queryable: ClassVar[Queryable]
+    #: The fields that clients may both read and write.
+    writable: ClassVar[tuple[str, ...]]
+    #: The fields that clients see, in order.
+    shown: ClassVar[tuple[str, ...]]
+    #: What each field is set to when it is left out of a body.
+    defaults: ClassVar[Document]
+    #: How a string becomes what is stored, for the fields where it matters.
+    parsers: ClassVar[dict[str, Callable[[str], Any]]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "write_schema" in cls.__dict__:
+            cls.compile_schemas()
+
+    @classmethod
+    def compile_schemas(cls) -> None:
+        """Derive from the schemas and declarations all that a request needs."""
+        properties = cls.write_schema["properties"]
+        if "read_schema" not in cls.__dict__:
+            cls.read_schema = derive_read_schema(cls.write_schema)
+        shown = cls.read_schema["properties"]
+        cls.shown = tuple(shown)
+        cls.writable = tuple(name for name in properties if name in shown)
+        related = {name: one.model.read_schema for name, one in cls.relations.items()}
+        cls.read_schema = with_relations(cls.read_schema, related)
+        cls.write_validator = Validator(cls.write_schema)
+        cls.patch_validator = Validator(derive_patch_schema(cls.write_schema))
+        cls.queryable = Queryable(
+            {name: shown[name] for name in cls.shown},
+            cls.filterable,
+            cls.sortable,
+            cls.searchable,
+            tuple(cls.relations),
+        )
+        cls.defaults = {
+            name: field.get("default") for name, field in properties.items()
+        }
+        cls.parsers = {
+            name: PARSERS[field["format"]]
+            for name, field in properties.items()
+            if field.get("format") in PARSERS
+        }
+
+    @classmethod
+    def get_or_404(cls, id: str) -> Record:
+        """The record with an id.
+
+        :raises Problem: 404 when there is none.
+        """
+        found = cls.read_many([id])
+        if not found:
+            raise Problem("not-found")
+        return Record(cls, found[0])
+
+    @classmethod
+    def create(cls, from_json: Mapping[str, Any]) -> Record:
+        """Store a new record.
+
+        :param from_json: a body; it is validated against the write schema.
+        :raises Problem: 400 as the schema says, 409 or 422 when a constraint of the
+            store is violated.
+        """
+        cls.write_validator.check(from_json)
+        document = cls.new_document(from_json)
+        cls.add([document])
+        return Record(cls, document)
+
+    @classmethod
+    def list(cls, query: ListQuery = ListQuery()) -> Page:
+        """One page of records, with what the query asks to embed."""
+        documents = cls.find(query, query.limit + 1)
+        page = documents[: query.limit]
+        return Page(
+            items=cls.show_many(page, query),
+            last=page[-1] if len(documents) > query.limit else None,
+            total=cls.count(query) if query.count else None,
+        )
+
+    @classmethod
+    def show(cls, document: Document, fields: Sequence[str] | None = None) -> Document:
+        """What a client sees of a document.
+
+        :param fields: the fields to show; all when it is ``None``.
+        """
+        return {name: document[name] for name in fields or cls.shown}
+
+    @classmethod
+    def show_many(cls, documents: Documents, query: ListQuery) -> Documents:
+        """What a client sees of documents; each relation costs one read for all."""
+        items = [cls.show(document, query.fields) for document in documents]
+        for name in query.expand:
+            relation = cls.relations[name]
+            ids = [document[relation.field] for document in documents]
+            wanted = list(dict.fromkeys(id for id in ids if id is not None))
+            found = relation.model.read_many(wanted) if wanted else []
+            by_id = {one["id"]: relation.model.show(one) for one in found}
+            for item, id in zip(items, ids):
+                item[name] = by_id.get(id)
+        return items
+
+    @classmethod
+    def new_document(cls, body: Mapping[str, Any]) -> Document:
+        """The document of a new record from a valid body."""
+        now = datetime.now(UTC)
+        return {
+            "id": str(uuid_utils.uuid7()),
+            "created_at": now,
+            "updated_at": now,
+            "version": 1,
+            **cls.stored(body),
+        }
+
+    @classmethod
+    def changed(cls, document: Document, fields: Document) -> Document:
+        """The next version of a document."""
+        return {
+            **document,
+            **fields,
+            "updated_at": datetime.now(UTC),
+            "version": document["version"] + 1,
+        }
+
+    @classmethod
+    def stored(cls, body: Mapping[str, Any], partial: bool = False) -> Document:
+        """A valid body as the store holds it: typed, and with its defaults; if it is
+        ``partial``, with the fields that it names, ``null`` as their defaults."""
+        fields = {**cls.defaults, **body}
+        if partial:
+            fields = {
+                name: cls.defaults[name] if value is None else value
+                for name, value in body.items()
+            }
+        for name, parse in cls.parsers.items():
+            if isinstance(fields.get(name), str):
+                fields[name] = parse(fields[name])
+        return fields
+
+    @classmethod
+    def writable_fields(cls, document: Document) -> JSON:
+        """What a client may both read and write of a document, as JSON."""
+        fields: JSON = plain({name: document[name] for name in cls.writable})
+        return fields
+
+    @classmethod
+    def completed(cls, record: Record, fields: Any) -> Any:
+        """The whole body after writable fields were changed: ``null`` leaves a field
+        out, unless its schema allows null, and fields that clients cannot read keep
+        their values."""
+        if not isinstance(fields, dict):
+            return fields
+        properties = cls.write_schema["properties"]
+        hidden = {name: record[name] for name in properties if name not in cls.writable}
+        return {
+            name: value
+            for name, value in {**plain(hidden), **fields}.items()
+            if value is not None or "null" in properties.get(name, {}).get("type", ())
+        }
+
+    @classmethod
+    def kept_responses(cls) -> ResponseStore:
+        """Where the responses to requests with an Idempotency-Key are kept."""
+        raise NotImplementedError
+
+    # The primitives of a store.
+
+    @classmethod
+    def read_many(cls, ids: Sequence[str]) -> Documents:
+        """The documents with these ids, those that exist, in any order."""
+        raise NotImplementedError
+
+    @classmethod
+    def find(cls, query: ListQuery, limit: int) -> Documents:
+        """At most ``limit`` documents that match, in the order of the query, after
+        the place where it starts."""
+        raise NotImplementedError
+
+    @classmethod
+    def count(cls, query: ListQuery) -> int:
+        """How many documents match the filters and words of a query."""
+        raise NotImplementedError
+
+    @classmethod
+    def add(cls, documents: Documents) -> None:
+        """Store new documents, all or none.
+
+        :raises Problem: 409 or 422, its ``index`` that of the document, when a
+            constraint is violated.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def write(cls, changes: Iterable[Change]) -> None:
+        """Overwrite documents whose versions are still as expected, all or none.
+
+        :raises StaleRead: when one is not.
+        :raises Problem: as :meth:`add`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def remove(cls, changes: Iterable[Change]) -> None:
+        """Delete documents whose versions are still as expected, all or none.
+
+        :raises StaleRead: when one is not.
+        :raises Problem: 409 when others refer to one.
+        """
+        raise NotImplementedError

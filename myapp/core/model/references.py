@@ -1,0 +1,37 @@
+"""References to records that no foreign key watches: to Redis, or out of it."""
+
+from collections.abc import Iterable
+
+from myapp.core.errors.pointers import pointer, problem_at
+from myapp.core.errors.problem import Problem
+from myapp.core.model.record import Documents, Relation
+
+
+def refers_to_nothing(fields: Iterable[str]) -> Problem:
+    """The problem of fields that hold the id of no record."""
+    return Problem(
+        "unprocessable",
+        "The body refers to a record that does not exist.",
+        errors=[
+            problem_at(pointer(field), "refers to nothing", "reference")
+            for field in fields
+        ],
+    )
+
+
+def check_references(relations: Iterable[Relation], documents: Documents) -> None:
+    """Make sure that what documents refer to exists now; nothing keeps it from being
+    deleted later.
+
+    :raises Problem: 422, its ``index`` that of the document.
+    """
+    for relation in relations:
+        ids = [document[relation.field] for document in documents]
+        wanted = [id for id in dict.fromkeys(ids) if id is not None]
+        found = relation.model.read_many(wanted) if wanted else []
+        missing = set(wanted) - {one["id"] for one in found}
+        for index, id in enumerate(ids if missing else ()):
+            if id in missing:
+                problem = refers_to_nothing([relation.field])
+                problem.index = index
+                raise problem

@@ -1,0 +1,252 @@
+"""The list query: what a client may ask of a collection, parsed and checked.
+
+Everything that a model does not declare is refused with the same 400, whether the
+field exists, is hidden, or does not exist at all.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import parse_qsl
+
+from myapp.core.errors.problem import invalid_parameter
+from myapp.core.query import filters, parameters
+from myapp.core.query.filters import Filter
+from myapp.core.query.parameters import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_OFFSET,
+    MAX_WORDS,
+    PAGE_PARAMETERS,
+)
+from myapp.core.schema.strict_json import JSON
+
+DIGITS = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
+FILTER = re.compile(r"(\w+)(?:\[(\w+)\])?\Z", re.ASCII)
+
+Sort = tuple[str, bool]
+#: Newest first: ids are in the order of time.
+NEWEST: tuple[Sort, ...] = (("id", True),)
+
+
+@dataclass(frozen=True)
+class ListQuery:
+    """One page of a collection.
+
+    :param filters: conditions that all hold.
+    :param words: text that each record contains, in the fields for search.
+    :param sort: fields, each with whether it is descending; the last one is the id, so
+        that no two records are equal.
+    :param limit: records on the page.
+    :param cursor: the text that says where the page begins, not yet read.
+    :param after: the values of ``sort`` in the last record of the page before.
+    :param offset: records to leave out at the start.
+    :param count: whether the total is asked for.
+    :param fields: the fields to show, ``None`` for all.
+    :param expand: the relations to embed.
+    """
+
+    filters: tuple[Filter, ...] = ()
+    words: tuple[str, ...] = ()
+    sort: tuple[Sort, ...] = NEWEST
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    after: tuple[Any, ...] | None = None
+    offset: int = 0
+    count: bool = False
+    fields: tuple[str, ...] | None = None
+    expand: tuple[str, ...] = ()
+
+    def starting_after(self, place: tuple[Any, ...]) -> "ListQuery":
+        """The same query for the page after a place, see ``after``."""
+        return replace(self, after=place)
+
+
+@dataclass(frozen=True)
+class Queryable:
+    """What may be asked of a model, compiled from its declarations.
+
+    :param properties: of the read schema; ``filterable`` and so on name some.
+    :param relations: what can be embedded.
+    """
+
+    properties: Mapping[str, JSON]
+    filterable: tuple[str, ...] = ()
+    sortable: tuple[str, ...] = ()
+    searchable: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+    operators: dict[str, tuple[str, ...]] = field(init=False)
+    parsers: dict[str, Callable[[str], Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        known = self.properties
+        operators = {name: filters.operators(known[name]) for name in self.filterable}
+        for name in self.searchable:
+            if filters.scalar_type(known[name]) != "string":
+                raise TypeError(f"{name} is no text to search")
+        names = {*self.filterable, *self.sortable, "id"}
+        parsers = {name: filters.parser(known[name]) for name in names}
+        object.__setattr__(self, "operators", operators)
+        object.__setattr__(self, "parsers", parsers)
+
+    def parameters(self) -> dict[str, JSON]:
+        """The schema of each parameter of the query, for documentation."""
+        found: dict[str, JSON] = {}
+        for name in self.filterable:
+            found |= parameters.filter_parameters(
+                name, self.properties[name], self.operators[name]
+            )
+        if self.searchable:
+            found["q"] = parameters.search_parameter(self.searchable)
+        found["sort"] = parameters.sort_parameter(self.sortable)
+        return found | PAGE_PARAMETERS | self.selection_parameters()
+
+    def selection_parameters(self) -> dict[str, JSON]:
+        """The schemas of ``fields`` and ``expand``."""
+        return parameters.selection_parameters(self.properties, self.relations)
+
+
+def parse_query(model: Queryable, query_string: bytes) -> ListQuery:
+    """The list query in a URL; the cursor is left as text.
+
+    :raises Problem: 400 for a parameter, field, operator or value that is unknown.
+    """
+    if not query_string:
+        return ListQuery()
+    arguments = single_arguments(query_string)
+    conditions = []
+    rest: dict[str, str] = {}
+    for name, text in arguments.items():
+        match = FILTER.match(name)
+        if match and match[1] in model.operators:
+            conditions.append(parse_filter(model, name, match[1], match[2], text))
+        else:
+            rest[name] = text
+    query = ListQuery(
+        filters=tuple(conditions),
+        words=parse_words(model, rest.pop("q", None)),
+        sort=parse_sort(model, rest.pop("sort", None)),
+        limit=parse_page_number(
+            "limit", rest.pop("limit", DEFAULT_LIMIT), 1, MAX_LIMIT
+        ),
+        offset=parse_page_number("offset", rest.pop("offset", 0), 0, MAX_OFFSET),
+        count=parse_count(rest.pop("count", None)),
+        cursor=rest.pop("cursor", None),
+    )
+    if "offset" in arguments and "cursor" in arguments:
+        raise invalid_parameter("offset", "does not go together with cursor")
+    return add_selection(model, query, rest)
+
+
+def parse_selection(model: Queryable, query_string: bytes) -> ListQuery:
+    """The selection of a single record: which fields to show, and what to embed.
+
+    :raises Problem: 400 for an unknown parameter, field or relation.
+    """
+    if not query_string:
+        return ListQuery()
+    return add_selection(model, ListQuery(), single_arguments(query_string))
+
+
+def single_arguments(query_string: bytes) -> dict[str, str]:
+    """The parameters of a query string, each of which may come once.
+
+    :raises Problem: 400 when one comes twice.
+    """
+    pairs = parse_qsl(query_string.decode(), keep_blank_values=True)
+    arguments = dict(pairs)
+    if len(arguments) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid_parameter(twice, "is given more than once")
+    return arguments
+
+
+def add_selection(
+    model: Queryable, query: ListQuery, rest: dict[str, str]
+) -> ListQuery:
+    """Add ``fields`` and ``expand``, and refuse whatever is left."""
+    shown = parse_names(rest.pop("fields", None), "fields", model.properties)
+    embedded = parse_names(rest.pop("expand", None), "expand", model.relations)
+    for name in rest:
+        raise invalid_parameter(name, f"is unknown; known are {known_names(model)}")
+    return replace(query, fields=shown, expand=embedded or ())
+
+
+def known_names(model: Queryable) -> str:
+    """The parameters that a list takes, for the error about another one."""
+    return ", ".join(model.parameters())
+
+
+def parse_filter(
+    model: Queryable, name: str, field: str, operator: str | None, text: str
+) -> Filter:
+    """One filter with its typed values."""
+    allowed = model.operators[field]
+    operator = operator or "eq"
+    if operator not in allowed or name == f"{field}[eq]":
+        raise invalid_parameter(name, f"is unknown; known are {known_names(model)}")
+    texts = text.split(",") if operator == "in" else [text]
+    if len(texts) > filters.MAX_VALUES:
+        raise invalid_parameter(name, f"takes at most {filters.MAX_VALUES} values")
+    try:
+        values = tuple(model.parsers[field](part) for part in texts)
+    except ValueError as error:
+        raise invalid_parameter(name, str(error)) from error
+    return Filter(field, operator, values)
+
+
+def parse_words(model: Queryable, text: str | None) -> tuple[str, ...]:
+    """The words of a search, in lower case."""
+    if text is None:
+        return ()
+    if not model.searchable:
+        raise invalid_parameter("q", f"is unknown; known are {known_names(model)}")
+    words = text.lower().split()
+    if not 1 <= len(words) <= MAX_WORDS:
+        raise invalid_parameter("q", f"must have 1 to {MAX_WORDS} words")
+    return tuple(words)
+
+
+def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
+    """The fields to sort by; the id comes last, in the direction of the first field."""
+    if text is None:
+        return NEWEST
+    allowed = ("id", *model.sortable)
+    sort: dict[str, bool] = {}
+    for part in text.split(","):
+        name = part.removeprefix("-")
+        if name not in allowed:
+            raise invalid_parameter("sort", f"takes {', '.join(allowed)}")
+        if name in sort:
+            raise invalid_parameter("sort", f"names {name} more than once")
+        sort[name] = part.startswith("-")
+    sort.setdefault("id", next(iter(sort.values())))
+    # Ids are unique, so sort fields after `id` are dropped.
+    names = list(sort)
+    return tuple(sort.items())[: names.index("id") + 1]
+
+
+def parse_names(text: str | None, name: str, allowed: Any) -> tuple[str, ...] | None:
+    """Names from a list, comma-separated."""
+    if text is None:
+        return None
+    names = tuple(dict.fromkeys(text.split(",")))
+    if not set(names) <= set(allowed):
+        raise invalid_parameter(name, f"takes {', '.join(allowed) or 'nothing'}")
+    return names
+
+
+def parse_page_number(name: str, text: str | int, least: int, most: int) -> int:
+    """A number in plain digits between two bounds."""
+    if not DIGITS.match(str(text)) or not least <= int(text) <= most:
+        raise invalid_parameter(name, f"must be a number from {least} to {most}")
+    return int(text)
+
+
+def parse_count(text: str | None) -> bool:
+    """Whether the total is asked for."""
+    if text not in (None, "exact"):
+        raise invalid_parameter("count", "must be exact, or left out")
+    return text == "exact"

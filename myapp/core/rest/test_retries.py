@@ -1,0 +1,272 @@
+"""Retries and batches, where it takes planted models: each is done once, and whole."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, ClassVar
+
+import pytest
+import uuid_utils
+from sqlalchemy import ForeignKey, MetaData, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from myapp.core.feature import Feature
+from myapp.core.http.app import App
+from myapp.core.rest import idempotency
+from myapp.core.rest.api import feature_blueprint
+from myapp.core.rest.verbs import routes_from_model
+from myapp.core.schema.strict_json import JSON
+from myapp.core.stores.redis.client import redis_store
+from myapp.core.stores.redis.model import RedisModel
+from myapp.core.stores.sql import idempotency as sql_idempotency
+from myapp.core.stores.sql.engine import sql
+from myapp.core.stores.sql.idempotency import RESPONSES
+from myapp.core.stores.sql.model import SqlModel
+from myapp.core.stores.sql.types import Id
+from myapp.core.testing.batches import all_records
+from myapp.core.testing.planted import NOTES, TICKETS, PlantedNote, PlantedTicket, plant
+from myapp.core.testing.races import one_of
+from myapp.core.wiring import mount
+
+DEADLINE = 20.0
+KEY = {"Idempotency-Key": "key"}
+BODY = {"text": "once"}
+MODELS: dict[str, Any] = {NOTES: PlantedNote, TICKETS: PlantedTicket}
+BRANCHES, TWIGS = "/forest/branches/", "/forest/twigs/"
+ON_EACH_STORE = pytest.mark.parametrize("url", MODELS, ids=["sql", "redis"])
+
+
+def schema_of(name: str) -> JSON:
+    """The write schema of a record that may refer to another of its kind."""
+    return {
+        "$id": f"/schemas/{name}.write.json",
+        "type": "object",
+        "properties": {"parent_id": {"type": "string", "format": "uuid"}},
+        "additionalProperties": False,
+    }
+
+
+class PlantedBranch(SqlModel):
+    """A branch in SQL, where what it refers to must be there."""
+
+    __tablename__ = "planted_branches"
+    metadata: ClassVar[MetaData] = MetaData(
+        naming_convention=sql.metadata.naming_convention
+    )
+    write_schema = schema_of("planted-branch")
+
+    parent_id: Mapped[str | None] = mapped_column(Id, ForeignKey("planted_branches.id"))
+
+
+class PlantedTwig(RedisModel):
+    """A branch in Redis."""
+
+    name = "planted-twig"
+    write_schema = schema_of("planted-twig")
+
+
+@pytest.fixture
+def client(own_app: App) -> Any:
+    """A client of the planted models."""
+    blueprint, api = feature_blueprint("forest", __name__)
+    routes_from_model(api.namespace("branches"), PlantedBranch)
+    routes_from_model(api.namespace("twigs"), PlantedTwig)
+    mount(own_app, Feature("forest", "/forest", "public"), blueprint)
+    with own_app.app_context():
+        PlantedBranch.metadata.create_all(sql.engine)
+    return plant(own_app).test_client()
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """Wait until a condition holds, and return what it gave."""
+    deadline = time.monotonic() + DEADLINE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+    return found
+
+
+class Gate:
+    """Stops the first view that comes to a method of a model, before it writes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, model: Any, name: str) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+        method = getattr(model, name)
+
+        def stop(*args: Any) -> Any:
+            if not self.reached.is_set():
+                self.reached.set()
+                assert self.open.wait(DEADLINE)
+            return method(*args)
+
+        monkeypatch.setattr(model, name, stop)
+
+
+@ON_EACH_STORE
+@pytest.mark.parametrize("kind", ["post", "patch", "batch"])
+def test_a_second_request_is_409_while_the_first_runs(
+    client: Any, monkeypatch: pytest.MonkeyPatch, url: str, kind: str
+) -> None:
+    method, where, body, step = "POST", url, BODY, "new_document"
+    if kind == "patch":
+        id = client.post(url, json={"text": "before"}).json["id"]
+        method, where, step = "PATCH", f"{url}{id}", "writable_fields"
+    elif kind == "batch":
+        where, body = f"{url}batch", {"create": [BODY]}
+    expect = 201 if kind == "post" else 200
+    gate = Gate(monkeypatch, MODELS[url], step)
+
+    def send(body: Any, expect: int, key: str = "key") -> Any:
+        mine: Any = client.application.test_client()
+        sent = {"json": body, "headers": {"Idempotency-Key": key}}
+        return mine.open(where, method=method, expect=expect, **sent)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, body, expect)
+        try:
+            assert gate.reached.wait(DEADLINE)
+            second = send(body, 409)
+            assert int(second.headers["Retry-After"]) >= 1
+            assert "Idempotent-Replayed" not in second.headers
+            send({"text": "other"}, 422)
+        finally:
+            gate.open.set()
+        answer = first.result()
+    assert "Idempotent-Replayed" not in answer.headers
+    assert send(body, expect).data == answer.data
+    assert len(all_records(client, url)) == 1
+
+
+@pytest.mark.parametrize("plural", ["branches", "twigs"])
+def test_a_worker_that_outlives_its_lease_does_not_write(
+    client: Any, monkeypatch: pytest.MonkeyPatch, plural: str
+) -> None:
+    monkeypatch.setattr(idempotency, "LEASE", 0.05)
+    # What has expired is taken over, not found missing.
+    monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 10**9)
+    model: Any = {"branches": PlantedBranch, "twigs": PlantedTwig}[plural]
+    gate = Gate(monkeypatch, model, "new_document")
+    url, slow = f"/forest/{plural}/", client.application.test_client()
+    sent: Any = {"json": {}, "headers": KEY}
+
+    def second_answer() -> Any:
+        answer = one_of({201, 409}, client, "POST", url, **sent)
+        return answer if answer.status_code == 201 else None
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(slow.post, url, expect=409, **sent)
+        try:
+            assert gate.reached.wait(DEADLINE)
+            second = eventually(second_answer)
+        finally:
+            gate.open.set()
+        first.result()
+    assert "Idempotent-Replayed" not in second.headers
+    assert all_records(client, url) == [second.json]
+    retry = client.post(url, **sent)
+    assert retry.headers["Idempotent-Replayed"] == "true"
+    assert retry.data == second.data
+
+
+def kept(app: App) -> dict[str, float]:
+    """The keys of both stores, with the seconds for which they are kept."""
+    with app.app_context(), sql.engine.connect() as connection:
+        found = connection.execute(select(RESPONSES.c.id, RESPONSES.c.expires_at)).all()
+        now = datetime.now(UTC)
+        lives = {id: (expires_at - now).total_seconds() for id, expires_at in found}
+        for key in redis_store.scan_iter("*:idempotency:*"):
+            lives[key.decode()] = redis_store.pttl(key) / 1000
+    return lives
+
+
+@ON_EACH_STORE
+def test_an_answer_is_kept_for_a_day_and_an_error_not_at_all(
+    client: Any, url: str
+) -> None:
+    client.post(url, json={}, headers=KEY, expect=400)
+    assert kept(client.application) == {}
+    client.post(url, json=BODY, headers=KEY)
+    (life,) = kept(client.application).values()
+    assert 23 * 3600 < life <= 24 * 3600
+
+
+@ON_EACH_STORE
+def test_what_has_expired_is_removed_and_the_rest_stays(
+    client: Any, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 1)
+    texts = map(str, count())
+
+    def send(life: float) -> set[str]:
+        monkeypatch.setitem(client.application.config, "IDEMPOTENCY_TTL", life)
+        text = next(texts)
+        client.post(url, json={"text": text}, headers={"Idempotency-Key": text})
+        return set(kept(client.application))
+
+    (stays,) = send(3600)
+    (ends,) = send(0.2) - {stays}
+    left = eventually(lambda: left if ends not in (left := send(3600)) else None)
+    assert stays in left
+
+
+def test_a_large_answer_is_kept_whole(client: Any) -> None:
+    body = {"create": [{"text": f"{number:>100}"} for number in range(1000)]}
+    sent = {"json": body, "headers": KEY, "expect": 200}
+    first = client.post(f"{NOTES}batch", **sent)
+    assert len(first.data) > 2**16
+    assert client.post(f"{NOTES}batch", **sent).data == first.data
+
+
+@pytest.mark.parametrize("url", [BRANCHES, TWIGS], ids=["sql", "redis"])
+def test_a_field_of_a_batch_refers_to_what_it_creates(client: Any, url: str) -> None:
+    old = client.post(url, json={}).json["id"]
+    body = {
+        "create": [{}, {"parent_id": "#/create/0"}, {"parent_id": "#/create/1"}],
+        "update": [{"id": old, "parent_id": "#/create/2"}],
+    }
+    answer = client.post(f"{url}batch", json=body, expect=200).json
+    root, branch, twig = answer["create"]
+    parents = [one["parent_id"] for one in (branch, twig, *answer["update"])]
+    assert parents == [root["id"], branch["id"], twig["id"]]
+    assert {one["id"]: one["parent_id"] for one in all_records(client, url)} == {
+        one["id"]: one["parent_id"] for one in (*answer["create"], *answer["update"])
+    }
+
+
+def rejected(client: Any, url: str, expect: int, pointer: str, body: JSON) -> None:
+    """Send a batch that must change nothing; its one error points at something."""
+    before = all_records(client, url)
+    (error,) = client.post(f"{url}batch", json=body, expect=expect).json["errors"]
+    assert error["pointer"] == pointer
+    assert all_records(client, url) == before
+
+
+@pytest.mark.parametrize("index", [0, 2, 4])
+def test_a_batch_stops_at_what_is_taken(client: Any, index: int) -> None:
+    taken = client.post(NOTES, json={"text": "taken"}).json
+    made = [client.post(NOTES, json={"text": f"old {n}"}).json for n in range(5)]
+    create = [{"text": f"new {n}"} for n in range(5)]
+    update = [{"id": one["id"], "text": f"changed {n}"} for n, one in enumerate(made)]
+    for part, items in (("create", create), ("update", update)):
+        bad = [*items[:index], {**items[index], "text": "taken"}, *items[index + 1 :]]
+        body = {"create": create, "update": update, part: bad}
+        rejected(client, NOTES, 409, f"/{part}/{index}/text", body)
+    body = {"create": create, "update": update, "delete": [taken["id"]]}
+    client.post(f"{NOTES}batch", json=body, expect=200)
+
+
+@pytest.mark.parametrize("index", [0, 2, 4])
+def test_a_batch_stops_at_a_reference(client: Any, index: int) -> None:
+    made = [client.post(BRANCHES, json={}).json["id"] for _ in range(5)]
+    nobody = {"parent_id": str(uuid_utils.uuid7())}
+    bad: list[JSON] = [{}] * 5
+    bad[index] = nobody
+    where = f"{index}/parent_id"
+    rejected(client, BRANCHES, 422, f"/create/{where}", {"create": bad})
+    update = [{"id": id, **(bad[n])} for n, id in enumerate(made)]
+    rejected(client, BRANCHES, 422, f"/update/{where}", {"update": update})
+    client.post(BRANCHES, json={"parent_id": made[index]})
+    body = {"create": [{}], "delete": made}
+    rejected(client, BRANCHES, 409, f"/delete/{index}", body)

@@ -1,0 +1,283 @@
+"""The REST verbs over a model: one function makes the routes of a resource."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from flask import Response, current_app, request
+
+from myapp.core.errors.problem import Problem
+from myapp.core.http.description import Described, View, describe
+from myapp.core.http.request import JSON_TYPE, check_id, read_json
+from myapp.core.http.response import respond
+from myapp.core.model import patch
+from myapp.core.model.batch import batch_response_schema, batch_schema, run_batch
+from myapp.core.model.model import Model
+from myapp.core.model.record import Page, Record
+from myapp.core.query.list_query import (
+    ListQuery,
+    parse_query,
+    parse_selection,
+    single_arguments,
+)
+from myapp.core.rest.api import Namespace
+from myapp.core.rest.cursor import make_cursor, read_cursor
+from myapp.core.rest.etags import check_write, etag, is_unchanged
+from myapp.core.rest.resource import Resource
+from myapp.core.schema.names import snake
+from myapp.core.schema.strict_json import JSON
+
+CREATE_ERRORS = (400, 409, 413, 415, 422)
+WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
+DELETE_ERRORS = (400, 404, 409, 412, 428)
+
+
+class Names(NamedTuple):
+    """What a resource is called in ids and summaries: ``movie`` and ``movies``."""
+
+    one: str
+    many: str
+
+
+def routes_from_model(
+    namespace: Namespace, model: type[Model], access: str = ""
+) -> None:
+    """Make the routes of a model in a namespace: POST and GET on ``/``, POST on
+    ``/batch``, GET, PUT, PATCH and DELETE on ``/<id>``, and with them HEAD and OPTIONS.
+
+    :param namespace: of an :class:`~myapp.core.rest.api.Api`; its name is the plural.
+    :param access: who may call them, when the row of the feature does not say it.
+    """
+    names = Names(snake(model.__name__), snake(namespace.name))
+    for url, make in (("/", collection), ("/batch", batch), ("/<id>", item)):
+        base = make(model, names)
+        members: dict[str, Any] = {
+            "kept_responses": model.kept_responses(),
+            "requires_if_match": model.requires_if_match,
+            "lone_writes": model.lone_writes and url != "/batch",
+            "__doc__": base.__doc__,
+        }
+        if access:
+            members["access"] = access
+        name = f"{model.__name__}{base.__name__}"
+        namespace.route(url)(type(name, (base,), members))
+    namespace.served.append(model)
+
+
+def collection(model: type[Model], names: Names) -> type[Resource]:
+    """The resource that holds all records of a model."""
+    read, write = model.read_schema, model.write_schema
+    parameters = model.queryable.parameters()
+
+    class Collection(Resource):
+        """All records of a model."""
+
+        options_headers = {"Accept-Post": JSON_TYPE}
+
+        @describe(
+            {200: list_schema(read)},
+            query=parameters,
+            id=f"list_{names.many}",
+            summary=f"List every {names.one}, newest first, a page at a time.",
+        )
+        def get(self) -> Response:
+            """List the records that the query asks for."""
+            query = parse_query(model.queryable, request.query_string)
+            if query.cursor is not None:
+                place = read_cursor(query, query.cursor, model.queryable.properties)
+                query = query.starting_after(place)
+            return respond_page(model.list(query), query)
+
+        @describe(
+            {201: read},
+            body=write,
+            errors=CREATE_ERRORS,
+            id=f"create_{names.one}",
+            summary=f"Create a {names.one}.",
+        )
+        def post(self) -> Response:
+            """Create a record."""
+            record = model.create(read_json())
+            where = f"{request.script_root}{request.path.rstrip('/')}/{record.id}"
+            return respond_record(record, 201, [("Location", where)])
+
+    return Collection
+
+
+def batch(model: type[Model], names: Names) -> type[Resource]:
+    """The resource that takes many changes at once."""
+
+    class Batch(Resource):
+        """Many changes of a model."""
+
+        options_headers = {"Accept-Post": JSON_TYPE}
+
+        @describe(
+            {200: batch_response_schema(model)},
+            body=batch_schema(model),
+            errors=(*CREATE_ERRORS, 412, 428),
+            id=f"batch_{names.many}",
+            summary=f"Create, update and delete many {names.many}, all or nothing.",
+        )
+        def post(self) -> Response:
+            """Create, update and delete records, all or nothing."""
+            return respond(run_batch(model, read_json()))
+
+    return Batch
+
+
+def item(model: type[Model], names: Names) -> type[Resource]:
+    """The resource that is one record of a model."""
+    described = describe_item(model, names)
+
+    class Item(Resource):
+        """One record of a model."""
+
+        options_headers = {"Accept-Patch": ", ".join(patch.PATCH_TYPES)}
+
+        @described["get"]
+        def get(self, id: str) -> Response:
+            """Read a record."""
+            selection = parse_selection(model.queryable, request.query_string)
+            record = model.get_or_404(check_id(id))
+            # The ETag says nothing of the versions of embedded records.
+            if is_unchanged(record) and not selection.expand:
+                return respond(None, 304, [("ETag", etag(record))])
+            return respond_record(record, selection=selection)
+
+        @described["put"]
+        def put(self, id: str) -> Response:
+            """Replace a record."""
+            id, body = check_id(id), read_json()
+            return respond_record(to_write(model, id).replace(body))
+
+        @described["patch"]
+        def patch(self, id: str) -> Response:
+            """Change a record."""
+            return respond_record(patch_record(model, check_id(id)))
+
+        @described["delete"]
+        def delete(self, id: str) -> Response:
+            """Delete a record."""
+            to_write(model, check_id(id)).delete()
+            return respond(None, 204)
+
+    return Item
+
+
+def describe_item(
+    model: type[Model], names: Names
+) -> dict[str, Callable[[View], Described]]:
+    """What each method of one record takes and answers."""
+    read, write, one = model.read_schema, model.write_schema, names.one
+    return {
+        "get": describe(
+            {200: view_schema(read), 304: None},
+            query=model.queryable.selection_parameters(),
+            errors=(400, 404),
+            id=f"get_{one}",
+            summary=f"Read a {one}.",
+        ),
+        "put": describe(
+            {200: read},
+            body=write,
+            errors=WRITE_ERRORS,
+            id=f"replace_{one}",
+            summary=f"Replace a {one}; an optional field left out is reset.",
+        ),
+        "patch": describe(
+            {200: read},
+            body=model.patch_validator.schema,
+            other_bodies=patch.other_bodies(model),
+            errors=WRITE_ERRORS,
+            id=f"update_{one}",
+            summary=f"Change a {one}: a JSON Merge Patch, or a JSON Patch by its media "
+            "type.",
+        ),
+        "delete": describe(
+            {204: None},
+            errors=DELETE_ERRORS,
+            id=f"delete_{one}",
+            summary=f"Delete a {one}.",
+        ),
+    }
+
+
+def to_write(model: type[Model], id: str) -> Record:
+    """The record with an id, if the conditions of this request let it be written."""
+    record = model.get_or_404(id)
+    check_write(record)
+    return record
+
+
+def patch_record(model: type[Model], id: str) -> Record:
+    """Apply the patch in the body of this request to a record."""
+    body = read_json(patch.PATCH_TYPES, "Accept-Patch")
+    change = patch.kind_of(request.mimetype)
+    change.check(body, model)
+    record = to_write(model, id)
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    fields = change.apply(model.writable_fields(record.document), body, limit)
+    try:
+        return record.replace(model.completed(record, fields))
+    except Problem as problem:
+        if problem.slug != "invalid-body":
+            raise
+        raise Problem(change.refusal, errors=problem.errors) from problem
+
+
+def view_schema(read_schema: JSON) -> JSON:
+    """The schema of a record of which ``fields`` may show a part."""
+    some = {key: read_schema[key] for key in read_schema if key != "required"}
+    return {**some, "$id": read_schema["$id"].replace(".json", ".view.json")}
+
+
+def list_schema(read_schema: JSON) -> JSON:
+    """The schema of one page of records."""
+    view = view_schema(read_schema)
+    return {
+        "$id": read_schema["$id"].replace(".json", ".list.json"),
+        "examples": [
+            {"items": [record], "next": None}
+            for record in read_schema.get("examples", ())
+        ],
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": view["$id"]}},
+            "next": {"type": ["string", "null"]},
+            "total": {"type": "integer", "minimum": 0},
+        },
+        "required": ["items", "next"],
+        "additionalProperties": False,
+    }
+
+
+def respond_record(
+    record: Record,
+    status: int = 200,
+    headers: Any = (),
+    selection: ListQuery = ListQuery(),
+) -> Response:
+    """A record with its ETag.
+
+    :param selection: which fields to show, and what to embed.
+    """
+    (shown,) = record.model.show_many([record.document], selection)
+    return respond(shown, status, [("ETag", etag(record)), *headers])
+
+
+def respond_page(page: Page, query: ListQuery) -> Response:
+    """A page, with the cursor and the link of the next one (RFC 8288)."""
+    body: dict[str, Any] = {"items": page.items, "next": None}
+    headers = []
+    if page.last is not None:
+        body["next"] = make_cursor(query, page.last)
+        asked = single_arguments(request.query_string)
+        asked.pop("offset", None)
+        link = urlencode({**asked, "cursor": body["next"]})
+        where = f"{request.script_root}{request.path}"
+        headers.append(("Link", f'<{where}?{link}>; rel="next"'))
+    if page.total is not None:
+        body["total"] = page.total
+        headers.append(("X-Total-Count", str(page.total)))
+    return respond(body, headers=headers)

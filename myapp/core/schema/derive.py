@@ -1,0 +1,102 @@
+"""The schemas that follow from a write schema, so that no property is written twice."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+
+from myapp.core.schema.strict_json import JSON
+
+# The fields that the server owns, in the order in which a record shows them.
+SERVER_FIELDS: dict[str, JSON] = {
+    "id": {"type": "string", "format": "uuid", "readOnly": True},
+    "created_at": {"type": "string", "format": "date-time", "readOnly": True},
+    "updated_at": {"type": "string", "format": "date-time", "readOnly": True},
+    "version": {"type": "integer", "minimum": 1, "readOnly": True},
+}
+# The UUIDv7 of RFC 9562, appendix A.6, and the moment that is in it.
+SERVER_EXAMPLE: JSON = {
+    "id": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
+    "created_at": "2022-02-22T19:22:22Z",
+    "updated_at": "2022-02-22T19:22:22Z",
+    "version": 1,
+}
+
+
+def derive_read_schema(write_schema: JSON) -> JSON:
+    """The schema of what a record shows: the fields that the server owns, then what
+    can be written, each always present, ``null`` where an optional one is unset.
+
+    ``writeOnly`` properties are left out.
+    """
+    required = write_schema.get("required", [])
+    properties = deepcopy(SERVER_FIELDS)
+    for name, field in write_schema["properties"].items():
+        if not field.get("writeOnly"):
+            optional = name not in required and field.get("default") is None
+            properties[name] = nullable(field) if optional else deepcopy(field)
+    schema = {
+        "$id": write_schema["$id"].replace(".write.json", ".json"),
+        "title": write_schema.get("title", ""),
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    if "examples" in write_schema:
+        schema["examples"] = [
+            record_example(write_schema["properties"], properties, body)
+            for body in write_schema["examples"]
+        ]
+    return schema
+
+
+def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON:
+    """The record that an example of a body leads to."""
+    unset = {name: field.get("default") for name, field in writable.items()}
+    record = {**SERVER_EXAMPLE, **unset, **body}
+    return {name: record[name] for name in shown}
+
+
+def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
+    """A read schema that also allows the records that ``expand`` embeds.
+
+    :param relations: the read schema of each, by the name that it gets.
+    """
+    schema = deepcopy(read_schema)
+    for name, related in relations.items():
+        reference = {"$ref": related["$id"]}
+        schema["properties"][name] = {"anyOf": [reference, {"type": "null"}]}
+    return schema
+
+
+def derive_patch_schema(write_schema: JSON) -> JSON:
+    """The schema of some members of a body: nothing is required, ``null`` resets an
+    optional field, and every other constraint holds."""
+    required = write_schema.get("required", [])
+    schema = deepcopy(write_schema)
+    schema.pop("required", None)
+    if "examples" in schema:
+        schema["examples"] = [
+            dict([next(iter(body.items()))]) for body in schema["examples"] if body
+        ]
+    schema["$id"] = write_schema["$id"].replace(".write.json", ".patch.json")
+    schema["properties"] = {
+        name: deepcopy(field) if name in required else nullable(field)
+        for name, field in write_schema["properties"].items()
+    }
+    # What a patch leaves out stays as it is.
+    for field in schema["properties"].values():
+        field.pop("default", None)
+    return schema
+
+
+def nullable(field: JSON) -> JSON:
+    """A copy of a property's schema that also takes ``null``."""
+    field = deepcopy(field)
+    if "type" not in field:
+        return {"anyOf": [field, {"type": "null"}]}
+    types = field["type"] if isinstance(field["type"], list) else [field["type"]]
+    if "null" not in types:
+        field["type"] = [*types, "null"]
+    if "enum" in field and None not in field["enum"]:
+        field["enum"] = [*field["enum"], None]
+    return field

@@ -1,0 +1,111 @@
+"""String formats: checked on the way in, and turned into what the stores hold.
+
+``jsonschema`` with its ``format-nongpl`` extra checks uri, hostname, email and
+others; what is added or tightened here are the formats that become typed columns.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker
+
+FORMAT_CHECKER = FormatChecker(formats=())
+FORMAT_CHECKER.checkers = dict(Draft202012Validator.FORMAT_CHECKER.checkers)
+
+# RFC 3339 section 5.6; a lower-case t or z is allowed there, a blank is not.
+DATE_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
+)
+DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+DECIMAL = re.compile(r"-?(0|[1-9]\d{0,27})(\.\d{1,10})?\Z", re.ASCII)
+UUID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII
+)
+# The same as patterns that ECMA-262 and Python read alike, without their ends.
+DAY = (
+    r"((\d{3}[1-9]|\d\d[1-9]\d|\d[1-9]\d\d|[1-9]\d{3})-"
+    r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
+    r"|02-(0[1-9]|1\d|2[0-8]))"
+    r"|(\d\d(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+HEX = "[0-9a-fA-F]"
+PATTERNS = {
+    "date": DAY,
+    "date-time": f"{DAY}[Tt]{TIME}",
+    "decimal": r"-?(0|[1-9]\d{0,27})(\.\d{1,10})?",
+    "uuid": f"{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}",
+}
+
+
+def parse_datetime(text: str) -> datetime:
+    """A moment in UTC. Six digits of a second are kept; more are refused rather
+    than dropped, and so are leap seconds, which no store holds.
+
+    :raises ValueError: when it is none, or lies outside the years 1 to 9999.
+    """
+    if not DATE_TIME.match(text):
+        raise ValueError("not an RFC 3339 date-time")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("outside the years 1 to 9999") from error
+
+
+def parse_date(text: str) -> date:
+    """A calendar day, RFC 3339 ``full-date``.
+
+    :raises ValueError: when it is none.
+    """
+    if not DATE.match(text):
+        raise ValueError("not an RFC 3339 full-date")
+    return date.fromisoformat(text)
+
+
+def parse_decimal(text: str) -> Decimal:
+    """A decimal number in plain notation, at most 28 digits before the point and
+    10 behind it.
+
+    :raises ValueError: when it is none.
+    """
+    if not DECIMAL.match(text):
+        raise ValueError("not a decimal")
+    return Decimal(text)
+
+
+def parse_uuid(text: str) -> str:
+    """A UUID in its canonical form, RFC 9562 section 4; capitals are folded.
+
+    :raises ValueError: when it is none.
+    """
+    text = text.lower()
+    if not UUID.match(text):
+        raise ValueError("not a UUID")
+    return text
+
+
+# How the string of each format becomes the value that is stored.
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "date-time": parse_datetime,
+    "date": parse_date,
+    "decimal": parse_decimal,
+    "uuid": parse_uuid,
+}
+
+
+def register(name: str, parse: Callable[[str], Any]) -> None:
+    """Make a format valid exactly when its parser takes the string."""
+
+    def check(value: Any) -> bool:
+        if isinstance(value, str):
+            parse(value)
+        return True
+
+    FORMAT_CHECKER.checks(name, raises=ValueError)(check)
+
+
+for _name, _parse in PARSERS.items():
+    register(_name, _parse)

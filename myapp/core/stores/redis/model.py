@@ -1,0 +1,136 @@
+"""The model contract over Redis; see ``unit.py`` for the keys.
+
+Writes are collected, and made by one script when the request commits: checked,
+atomic, and nothing at all when one of them fails.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, ClassVar
+
+import orjson
+
+from myapp.core.model.idempotency_store import ResponseStore
+from myapp.core.model.model import Model
+from myapp.core.model.record import Change, Document, Documents
+from myapp.core.model.references import check_references
+from myapp.core.query.filters import typed
+from myapp.core.query.list_query import NEWEST, ListQuery
+from myapp.core.stores.redis.client import redis_store
+from myapp.core.stores.redis.idempotency import RedisResponses
+from myapp.core.stores.redis.query import WALK, matching, member
+from myapp.core.stores.redis.unit import RedisUnit, pending_unit, unit_of
+
+
+class RedisModel(Model):
+    """A model in Redis. A subclass sets ``name`` and its schemas."""
+
+    #: What its keys start with.
+    name: ClassVar[str]
+    #: The fields that have an index.
+    _indexed: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def compile_schemas(cls) -> None:
+        """Note which fields have an index."""
+        super().compile_schemas()
+        cls._indexed = tuple(dict.fromkeys((*cls.filterable, *cls.sortable)))
+
+    @classmethod
+    def seconds_to_live(cls) -> float | None:
+        """Seconds that a record lives after its last write; ``None`` for ever."""
+        return None
+
+    @classmethod
+    def prefix(cls) -> str:
+        """What its keys start with, as one slot of a cluster."""
+        return f"{{{cls.name}}}:"
+
+    @classmethod
+    def kept_responses(cls) -> ResponseStore:
+        """In the same slot of Redis."""
+        return RedisResponses(cls)
+
+    @classmethod
+    def unit(cls) -> RedisUnit:
+        """The writes of this request to this model."""
+        return unit_of(cls.name, cls.prefix())
+
+    @classmethod
+    def _values(cls, document: Document) -> Document:
+        """A document with the values that are compared as what they are."""
+        properties = cls.queryable.properties
+        names = cls._indexed
+        values = {name: typed(document[name], properties[name]) for name in names}
+        return {**values, "id": document["id"]}
+
+    @classmethod
+    def read_many(cls, ids: Sequence[str]) -> Documents:
+        """Values by their ids, or what this request has made of them."""
+        unit = pending_unit(cls.name)
+        pending: dict[str, Document | None] = unit.documents if unit else {}
+        stored = [id for id in ids if id not in pending]
+        found = [pending[id] for id in ids if id in pending]
+        if stored:
+            bodies = redis_store.mget([f"{cls.prefix()}{id}" for id in stored])
+            found += [orjson.loads(body) for body in bodies if body is not None]
+        return [document for document in found if document is not None]
+
+    @classmethod
+    def find(cls, query: ListQuery, limit: int) -> Documents:
+        """Walk one index; in the plain order of ids that is one script."""
+        if not query.filters and not query.words and query.sort == NEWEST:
+            return cls._newest(query, limit)
+        found = matching(cls.prefix(), query, cls.searchable, cls._values)
+        return list(islice(found, query.offset, query.offset + limit))
+
+    @classmethod
+    def _newest(cls, query: ListQuery, limit: int) -> Documents:
+        high = b"+" if query.after is None else f"({query.after[0]}".encode()
+        found = WALK([cls.prefix()], ["ids", b"-", high, query.offset + limit, 1])
+        bodies = found[1::2][query.offset :]
+        return [orjson.loads(body) for body in bodies if body is not None]
+
+    @classmethod
+    def count(cls, query: ListQuery) -> int:
+        """How many match: the size of the list, or a walk when there are conditions."""
+        if not query.filters and not query.words:
+            # A walk of nothing, for the records that have expired.
+            WALK([cls.prefix()], ["ids", b"-", b"+", 0, 1])
+            return int(redis_store.zcard(f"{cls.prefix()}ids"))
+        plain = ListQuery(filters=query.filters, words=query.words)
+        found = matching(cls.prefix(), plain, cls.searchable, cls._values)
+        return sum(1 for _ in found)
+
+    @classmethod
+    def add(cls, documents: Documents) -> None:
+        """Collect new values."""
+        check_references(cls.relations.values(), documents)
+        for document in documents:
+            cls._put(document, None)
+
+    @classmethod
+    def write(cls, changes: Iterable[Change]) -> None:
+        """Collect changed values; each renews its time to live."""
+        changes = list(changes)
+        written = [document for document, _ in changes]
+        check_references(cls.relations.values(), written)
+        for document, expected in changes:
+            cls._put(document, expected)
+
+    @classmethod
+    def remove(cls, changes: Iterable[Change]) -> None:
+        """Collect removals."""
+        for document, expected in changes:
+            cls.unit().remove(document["id"], expected)
+
+    @classmethod
+    def _put(cls, document: Document, expected: int | None) -> None:
+        life = int((cls.seconds_to_live() or 0) * 1000)
+        members = cls._members(document) if cls._indexed else {}
+        cls.unit().put(document, expected, life, members)
+
+    @classmethod
+    def _members(cls, document: Document) -> dict[str, Any]:
+        values = cls._values(document)
+        return {name: member(values[name], document["id"]) for name in cls._indexed}

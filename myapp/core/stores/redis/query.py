@@ -1,0 +1,232 @@
+"""The list query over Redis: one index is walked, the other conditions are checked.
+
+An index is a sorted set with equal scores, so that its members are in the order of
+their bytes. A member is a mark, the value as text that sorts like it (``sort_key`` of
+:mod:`myapp.core.query.filters`), NUL, and the id. The mark is 1, or 0 without a value
+where the field is unset. NUL is in no value, since the door refuses it, and it sorts
+before every other character.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from myapp.core.model.record import Document, Documents
+from myapp.core.query.filters import Filter, sort_key
+from myapp.core.query.list_query import ListQuery
+from myapp.core.stores.redis.client import LuaScript
+from myapp.core.stores.redis.unit import PRELUDE
+
+CHUNK = 100
+SET, UNSET, END = b"1", b"0", b"\x00"
+AFTER_END = b"\x01"
+
+# KEYS[1]: prefix. ARGV: index, lower bound, upper bound, how many, whether downwards.
+# Returns members and bodies in turn.
+WALK = LuaScript(PRELUDE + """
+forget_expired()
+local index, low, high = prefix .. ARGV[1], ARGV[2], ARGV[3]
+local found
+if ARGV[5] == '1' then
+  found = redis.call('ZREVRANGEBYLEX', index, high, low, 'LIMIT', 0, ARGV[4])
+else
+  found = redis.call('ZRANGEBYLEX', index, low, high, 'LIMIT', 0, ARGV[4])
+end
+local result = {}
+for number, member in ipairs(found) do
+  result[2 * number - 1] = member
+  result[2 * number] = redis.call('GET', prefix .. string.sub(member, -36))
+end
+return result
+""")
+
+TypeOf = Callable[[Document], Document]
+
+
+@dataclass
+class Range:
+    """Members of an index from ``low`` to before ``high``; empty is no bound."""
+
+    index: str
+    low: bytes = b""
+    high: bytes = b""
+
+    def narrow(self, low: bytes = b"", high: bytes = b"") -> None:
+        """Move the bounds together."""
+        self.low = max(self.low, low)
+        self.high = min(self.high, high) if self.high and high else self.high or high
+
+
+def member(value: Any, id: str) -> str:
+    """What a record has in the index of a field."""
+    if value is None:
+        return f"0\x00{id}"
+    return f"1{sort_key(value)}\x00{id}"
+
+
+def start_of(value: Any) -> bytes:
+    """The first member that a value can have."""
+    return SET + sort_key(value).encode() + END
+
+
+def end_of(value: Any) -> bytes:
+    """The least member after every one of a value."""
+    return SET + sort_key(value).encode() + AFTER_END
+
+
+def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
+    """The part of an index that a filter leaves; ``None`` when it is no one part."""
+    value = condition.values[0]
+    if condition.operator == "prefix":
+        # 0xFF is in no UTF-8.
+        text = SET + str(value).encode()
+        return text, text + b"\xff"
+    return {
+        "eq": lambda: (start_of(value), end_of(value)),
+        "gt": lambda: (end_of(value), SET + b"\xff"),
+        "gte": lambda: (start_of(value), SET + b"\xff"),
+        "lt": lambda: (SET, start_of(value)),
+        "lte": lambda: (SET, end_of(value)),
+    }.get(condition.operator, lambda: None)()
+
+
+def ranges(query: ListQuery) -> list[Range]:
+    """The parts of an index to walk, in turn: that of the first field of the sort,
+    its unset ones last; or, in the order of ids, that of one equal value."""
+    first, down = query.sort[0]
+    after = query.after
+    if first == "id":
+        found = [one for one in query.filters if one.operator == "eq"]
+        if not found:
+            part = Range("ids")
+            if after is not None:
+                bound_after(part, str(after[0]).encode(), down)
+            return [part]
+        low, high = start_of(found[0].values[0]), end_of(found[0].values[0])
+        part = Range(f"by:{found[0].field}", low, high)
+        if after is not None:
+            bound_after(part, low + str(after[0]).encode(), down)
+        return [part]
+    parts = [Range(f"by:{first}", SET, SET + b"\xff"), Range(f"by:{first}", UNSET, SET)]
+    for condition in query.filters:
+        limits = bounds(condition) if condition.field == first else None
+        if limits is not None:
+            parts[0].narrow(*limits)
+            del parts[1:]
+    return start_after(parts, query) if after is not None else parts
+
+
+def bound_after(part: Range, place: bytes, down: bool) -> None:
+    """Begin a part after a member."""
+    if down:
+        part.narrow(high=place)
+    else:
+        part.narrow(low=place + END)
+
+
+def start_after(parts: list[Range], query: ListQuery) -> list[Range]:
+    """Begin at the group of equal values that the cursor is in, or right after its
+    member when that alone decides the order."""
+    after = query.after or ()
+    value, down = after[0], query.sort[0][1]
+    if value is None:
+        parts = parts[1:]
+    if parts and len(query.sort) == 2 and query.sort[1][1] == down:
+        bound_after(parts[0], member(value, str(after[1])).encode(), down)
+    elif parts and value is not None:
+        if down:
+            parts[0].narrow(high=end_of(value))
+        else:
+            parts[0].narrow(low=start_of(value))
+    return parts
+
+
+def walk(prefix: str, part: Range, down: bool) -> Iterator[tuple[bytes, Document]]:
+    """The documents of a part of an index, with their values in it, chunk by chunk."""
+    low, high = part.low, part.high
+    while not high or low < high:
+        arguments = [
+            part.index,
+            b"[" + low if low else b"-",
+            b"(" + high if high else b"+",
+            CHUNK,
+            int(down),
+        ]
+        found = WALK([prefix], arguments)
+        for place, body in zip(found[::2], found[1::2]):
+            if body is not None:
+                yield place[:-36], orjson.loads(body)
+        if len(found) < 2 * CHUNK:
+            return
+        low, high = (low, found[-2]) if down else (found[-2] + END, high)
+
+
+def matching(
+    prefix: str, query: ListQuery, searchable: tuple[str, ...], typed: TypeOf
+) -> Iterator[Document]:
+    """The documents that match, in the order of the query.
+
+    :param typed: makes the values of a document comparable.
+    """
+    down = query.sort[0][1]
+    simple = len(query.sort) == 1 or (len(query.sort) == 2 and query.sort[1][1] == down)
+    for part in ranges(query):
+        found = walk(prefix, part, down)
+        passing = (
+            (place, document)
+            for place, document in found
+            if passes(document, query, searchable, typed)
+        )
+        if simple:
+            yield from (document for _, document in passing)
+            continue
+        for _, group in groupby(passing, key=lambda pair: pair[0]):
+            documents = in_order([pair[1] for pair in group], query, typed)
+            yield from only_after(documents, query, typed)
+
+
+def passes(
+    document: Document, query: ListQuery, searchable: tuple[str, ...], typed: TypeOf
+) -> bool:
+    """Whether a document has what filters and words ask for."""
+    if query.filters:
+        values = typed(document)
+        if not all(condition.matches(values) for condition in query.filters):
+            return False
+    texts = [str(document[name] or "").lower() for name in searchable]
+    return all(any(word in text for text in texts) for word in query.words)
+
+
+def in_order(documents: Documents, query: ListQuery, typed: TypeOf) -> Documents:
+    """Documents in the order of the query; a stable sort by each field, last first."""
+    for name, down in reversed(query.sort):
+        values = {one["id"]: typed(one)[name] for one in documents}
+        known = [one for one in documents if values[one["id"]] is not None]
+        unset = [one for one in documents if values[one["id"]] is None]
+        known.sort(key=lambda one: values[one["id"]], reverse=down)
+        documents = known + unset
+    return documents
+
+
+def only_after(
+    documents: Documents, query: ListQuery, typed: TypeOf
+) -> Iterator[Document]:
+    """The documents of a sorted group that come after the cursor."""
+    for document in documents:
+        if query.after is None or is_after(typed(document), query):
+            yield document
+
+
+def is_after(values: Document, query: ListQuery) -> bool:
+    """Whether values come after the cursor of a query."""
+    for (name, down), place in zip(query.sort, query.after or ()):
+        value = values[name]
+        if value == place:
+            continue
+        if value is None or place is None:
+            return value is None
+        return bool(value < place if down else value > place)
+    return False

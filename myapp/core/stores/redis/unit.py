@@ -1,0 +1,181 @@
+"""What a request writes to a model in Redis: collected, then made by one script.
+
+Keys of a model, in one slot of a cluster because of the braces:
+
+- ``{name}:<id>``: a record, one JSON value;
+- ``{name}:ids``: every id, a sorted set in the order of ids, the order of time;
+- ``{name}:by:<field>``: for each declared field a sorted set of its values, see
+  ``redis_query.py``;
+- ``{name}:entries``: a hash of what each record has in those sets;
+- ``{name}:expires``: a sorted set of the milliseconds at which records end;
+- ``{name}:idempotency:<digest>``: a kept response.
+"""
+
+from typing import Any
+
+from myapp.core.errors.problem import Problem
+from myapp.core.model.record import Document
+from myapp.core.schema.json_out import dumps
+from myapp.core.stores.redis.client import LuaScript
+from myapp.core.stores.state import request_state
+from myapp.core.stores.transaction import StaleRead
+
+# KEYS[1]: the prefix of all keys with its colon, which names the slot.
+PRELUDE = """
+local prefix = KEYS[1]
+local ids, entries, expires = prefix .. 'ids', prefix .. 'entries', prefix .. 'expires'
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function leave_indexes(id)
+  local known = redis.call('HGET', entries, id)
+  if known then
+    for field, member in pairs(cjson.decode(known)) do
+      redis.call('ZREM', prefix .. 'by:' .. field, member)
+    end
+    redis.call('HDEL', entries, id)
+  end
+end
+local function forget(id)
+  leave_indexes(id)
+  redis.call('DEL', prefix .. id)
+  redis.call('ZREM', ids, id)
+  redis.call('ZREM', expires, id)
+end
+local function forget_expired()
+  local ended = redis.call('ZRANGEBYSCORE', expires, '-inf', now, 'LIMIT', 0, 1000)
+  for _, id in ipairs(ended) do forget(id) end
+end
+"""
+
+# ARGV[1]: the operations, each [id, version that is there or false, body or false,
+# milliseconds to live, members of the indexes]. ARGV[2..5]: a response to keep: its
+# key or nothing, its owner, its value, its milliseconds to live.
+# Returns 0, or -1 when the key has another owner, or -2 when a record is not as it was
+# read; then nothing is changed.
+COMMIT = LuaScript(PRELUDE + """
+local operations = cjson.decode(ARGV[1])
+forget_expired()
+if ARGV[2] ~= '' then
+  local kept = redis.call('GET', prefix .. ARGV[2])
+  if not kept or cjson.decode(kept).owner ~= ARGV[3] then return -1 end
+end
+for _, operation in ipairs(operations) do
+  local body = redis.call('GET', prefix .. operation[1])
+  if operation[2] then
+    if not body or cjson.decode(body).version ~= operation[2] then return -2 end
+  elseif body then
+    return -2
+  end
+end
+for _, operation in ipairs(operations) do
+  local id, body, life, members = operation[1], operation[3], operation[4], operation[5]
+  if not body then
+    forget(id)
+  else
+    leave_indexes(id)
+    redis.call('SET', prefix .. id, body)
+    redis.call('ZADD', ids, 0, id)
+    local indexed = false
+    for field, member in pairs(members) do
+      redis.call('ZADD', prefix .. 'by:' .. field, 0, member)
+      indexed = true
+    end
+    if indexed then redis.call('HSET', entries, id, cjson.encode(members)) end
+    if life > 0 then
+      redis.call('PEXPIREAT', prefix .. id, now + life)
+      redis.call('ZADD', expires, now + life, id)
+    end
+  end
+end
+if ARGV[2] ~= '' then
+  redis.call('SET', prefix .. ARGV[2], ARGV[4], 'PX', ARGV[5])
+end
+return 0
+""")
+
+
+class RedisUnit:
+    """The writes of one request to one model.
+
+    :param prefix: of the keys of the model, with the colon.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        #: The state that the request has given each record; ``None`` when removed.
+        self.documents: dict[str, Document | None] = {}
+        self._found: dict[str, int | None] = {}
+        self._written: dict[str, tuple[bytes, int, dict[str, str]]] = {}
+        self._response: tuple[str, str, bytes, int] = ("", "", b"", 0)
+
+    def put(
+        self,
+        document: Document,
+        expected: int | None,
+        life: int,
+        members: dict[str, str],
+    ) -> None:
+        """Write a document at the commit.
+
+        :param expected: the version that is there; ``None`` for a new one.
+        :param life: milliseconds to live, 0 for ever.
+        :param members: what it has in each index, by field.
+        """
+        self._note(document["id"], expected)
+        self.documents[document["id"]] = document
+        self._written[document["id"]] = (dumps(document), life, members)
+
+    def remove(self, id: str, expected: int) -> None:
+        """Remove a document at the commit."""
+        self._note(id, expected)
+        self.documents[id] = None
+        self._written.pop(id, None)
+
+    def keep_response(self, key: str, owner: str, value: bytes, life: int) -> None:
+        """Keep a response for retries together with the writes."""
+        self._response = (key, owner, value, life)
+
+    def _note(self, id: str, expected: int | None) -> None:
+        known = self.documents.get(id)
+        if id in self.documents and (known is None or known["version"] != expected):
+            raise StaleRead
+        # Of several writes in a row, the first one has seen what is stored.
+        self._found.setdefault(id, expected)
+
+    def commit(self) -> None:
+        """Run the script.
+
+        :raises StaleRead: when a record is not as it was read.
+        :raises Problem: 409 when the key was claimed by another request meanwhile.
+        """
+        operations = [self._operation(id, found) for id, found in self._found.items()]
+        result = COMMIT([self.prefix], [dumps(operations), *self._response])
+        if result == -1:
+            raise Problem("conflict", "This Idempotency-Key is in use.")
+        if result == -2:
+            raise StaleRead
+
+    def _operation(self, id: str, found: int | None) -> list[Any]:
+        body, life, members = self._written.get(id, (None, 0, {}))
+        text = body.decode() if body is not None else False
+        return [id, found or False, text, life, members]
+
+
+def pending_unit(name: str) -> RedisUnit | None:
+    """What this request writes to a model so far, ``None`` while that is nothing.
+
+    :param name: of the model.
+    """
+    unit = request_state().units.get(name)
+    return unit if isinstance(unit, RedisUnit) else None
+
+
+def unit_of(name: str, prefix: str) -> RedisUnit:
+    """What this request writes to a model.
+
+    :param prefix: of the keys of the model, with the colon.
+    """
+    unit = pending_unit(name)
+    if unit is None:
+        unit = request_state().units[name] = RedisUnit(prefix)
+    return unit

@@ -1,0 +1,141 @@
+"""A violated constraint of the database, told as a 409 or a 422.
+
+PostgreSQL and MariaDB name the constraint; SQLite names the columns of a unique one
+and nothing of a foreign key. The names follow the naming convention in ``engine.py``.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from sqlalchemy import Table, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import ColumnCollectionConstraint
+
+from myapp.core.errors.pointers import pointer, problem_at
+from myapp.core.errors.problem import Problem
+from myapp.core.model.references import refers_to_nothing
+from myapp.core.stores.sql.engine import rows
+
+
+class Violation(NamedTuple):
+    """What an engine says of a violated constraint.
+
+    :param kind: ``unique``, ``foreign key``, ``check`` or ``not null``.
+    :param name: of the constraint, ``None`` where the engine does not tell.
+    :param columns: the columns, where the engine tells them instead.
+    """
+
+    kind: str
+    name: str | None = None
+    columns: tuple[str, ...] = ()
+
+
+# SQLSTATE, class 23, as PostgreSQL reports it.
+POSTGRESQL_VIOLATIONS = {
+    "23001": "foreign key",
+    "23502": "not null",
+    "23503": "foreign key",
+    "23505": "unique",
+    "23514": "check",
+}
+# Error numbers of MySQL and MariaDB, and where their text holds the name.
+MYSQL_VIOLATIONS = {
+    1048: ("not null", r"(?!)"),
+    1062: ("unique", r"(?s).*for key '(?:\w+\.)?(\w+)'"),
+    1451: ("foreign key", r"CONSTRAINT `(\w+)`"),
+    1452: ("foreign key", r"CONSTRAINT `(\w+)`"),
+    3819: ("check", r"constraint '(\w+)'"),
+    4025: ("check", r"CONSTRAINT `(?:\w+`?\.`?)?(\w+)`"),
+}
+
+
+def read_violation(error: DBAPIError) -> Violation | None:
+    """Understand an engine's error; ``None`` when it is of another kind."""
+    origin: Any = error.orig
+    number = origin.args[0] if origin.args else None
+    if isinstance(number, int):
+        kind, pattern = MYSQL_VIOLATIONS.get(number, ("", ""))
+        match = re.search(pattern, str(origin))
+        return Violation(kind, match and match.group(1)) if kind else None
+    if hasattr(origin, "diag"):
+        kind = POSTGRESQL_VIOLATIONS.get(origin.sqlstate, "")
+        return Violation(kind, origin.diag.constraint_name) if kind else None
+    return read_sqlite(str(origin))
+
+
+def read_sqlite(text: str) -> Violation | None:
+    """Understand SQLite, which has nothing but a text."""
+    kind, found, rest = text.partition(" constraint failed")
+    if not found:
+        return None
+    rest = rest.removeprefix(": ")
+    if kind == "CHECK":
+        return Violation("check", rest)
+    columns = tuple(name.rpartition(".")[2] for name in rest.split(", ") if name)
+    return Violation(kind.lower(), None, columns)
+
+
+def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
+    """The problem of an INSERT or UPDATE that the database refused.
+
+    :param document: the values that were written.
+    :returns: a 422 for a reference to nothing, a 409 for anything taken; the error
+        itself when it is none of ours.
+    """
+    violation = read_violation(error)
+    if violation is None or violation.kind == "not null":
+        return error
+    if violation.kind == "foreign key":
+        return refers_to_nothing(dangling(violation, table, document))
+    taken = violation.kind == "unique"
+    # A CHECK that is written as text has no columns; it is about the whole body.
+    columns = violation.columns or constrained(violation.name, table)
+    places = [pointer(column) for column in columns] or [""]
+    detail = "is taken" if taken else f"violates the constraint {violation.name}"
+    return Problem(
+        "conflict",
+        (
+            "Another record has the same values."
+            if taken
+            else "A database constraint was violated."
+        ),
+        errors=[problem_at(place, detail, violation.kind) for place in places],
+    )
+
+
+def explain_delete(error: DBAPIError) -> Exception:
+    """The problem of a DELETE that the database refused: others refer to the row."""
+    violation = read_violation(error)
+    if violation is None or violation.kind != "foreign key":
+        return error
+    return Problem("conflict", "Other records refer to this one.")
+
+
+def constrained(name: str | None, table: Table) -> tuple[str, ...]:
+    """The columns of a constraint or unique index of a table, by its name."""
+    for constraint in table.constraints:
+        if isinstance(constraint, ColumnCollectionConstraint):
+            if constraint.name == name:
+                return tuple(column.name for column in constraint.columns)
+    for index in table.indexes:
+        if index.name == name:
+            return tuple(column.name for column in index.columns)
+    return ()
+
+
+def dangling(
+    violation: Violation, table: Table, document: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """The columns whose reference leads nowhere."""
+    if violation.name:
+        return constrained(violation.name, table)
+    found = []
+    for constraint in table.foreign_key_constraints:
+        for key in constraint.elements:
+            value = document.get(key.parent.name)
+            if value is not None:
+                target = select(key.column).where(key.column == value)
+                if not rows(target):
+                    found.append(key.parent.name)
+    return tuple(found)

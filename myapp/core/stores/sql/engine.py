@@ -1,0 +1,184 @@
+"""The SQL database: ``sql``, and how statements run on it.
+
+Connections are in autocommit, and a transaction starts with a BEGIN of our own.
+So a single read costs one round trip, a write on SQLite takes its lock at once
+(``BEGIN IMMEDIATE``), and pysqlite leaves our savepoints alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+from flask import Flask, current_app, has_app_context
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
+from psycopg.types.string import TextLoader
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    MetaData,
+    Row,
+    event,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase
+
+from myapp.core.stores.state import request_state
+
+#: Rows with any number of columns.
+Rows = Sequence[Row[*tuple[Any, ...]]]
+AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
+BEGIN = {
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "BEGIN",
+    "mysql": "BEGIN",
+    "mariadb": "BEGIN",
+}
+
+
+class Base(DeclarativeBase):
+    """The declarative base: every constraint has a name that can be predicted."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Session(FlaskSession):
+    """A session that reads without a transaction in a request that may only read."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        """The engine; in GET, HEAD and OPTIONS as one that refuses to write."""
+        bind = super().get_bind(*args, **kwargs)
+        if request_state().reads_only:
+            return bind.execution_options(reads_only=True)
+        return bind
+
+
+sql = SQLAlchemy(model_class=Base, session_options={"class_": Session})
+migrate = Migrate()
+
+
+def rows(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
+    """Read rows: in the transaction of this request when there is one, so that it
+    sees its own writes, else without any.
+    """
+    if sql.session.registry.has() and sql.session().in_transaction():
+        return sql.session.connection().execute(statement, parameters).all()
+    request_state().statements += 1
+    with current_app.extensions["sql_autocommit"].connect() as connection:
+        return cast(Rows, connection.execute(statement, parameters).all())
+
+
+def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+    """Run an INSERT, UPDATE or DELETE in the transaction of this request. When the
+    request has stated that it writes nothing else, the statement is a transaction by
+    itself, which saves the round trips of BEGIN and COMMIT.
+
+    :raises RuntimeError: when the request has stated so, and writes again.
+    """
+    state = request_state()
+    if state.lone_write is None:
+        return sql.session.connection().execute(statement, parameters)
+    if not state.lone_write:
+        raise RuntimeError(
+            "a request that states lone_writes has written twice: set it to False"
+        )
+    state.lone_write = False
+    state.statements += 1
+    with current_app.extensions["sql_autocommit"].connect() as connection:
+        return cast(CursorResult[Any], connection.execute(statement, parameters))
+
+
+def lower_unicode(text: str | None) -> str | None:
+    """``lower()`` of SQLite for all of Unicode."""
+    return text and text.lower()
+
+
+def bind(app: Flask) -> None:
+    """Bind ``sql`` and the migrations to an application."""
+    url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
+    dialect = make_url(url).get_dialect().name
+    app.config["SQLALCHEMY_DATABASE_URI"] = url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app, url)
+    sql.init_app(app)
+    migrate.init_app(app, sql, directory=str(Path(app.root_path).parent / "migrations"))
+    with app.app_context():
+        engine = sql.engine
+    prepare_engine(engine)
+    prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
+    # The same connections without the listeners, which never begins a transaction.
+    autocommit = Engine(engine.pool, engine.dialect, engine.url)
+    app.extensions["sql_autocommit"] = autocommit if dialect in BEGIN else engine
+
+
+def sqlite_url(app: Flask) -> str:
+    """The embedded database of this instance folder."""
+    return f"sqlite:///{Path(app.instance_path, 'myapp.db')}"
+
+
+def engine_options(app: Flask, url: str) -> dict[str, Any]:
+    """What the engine of this URL needs, under what the configuration says."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    dialect = make_url(url).get_dialect().name
+    if dialect in BEGIN:
+        options.update(AUTOCOMMIT)
+    if dialect == "postgresql":
+        options["connect_args"] = {"options": "-c timezone=UTC"}
+    return {**options, **app.config["SQLALCHEMY_ENGINE_OPTIONS"]}
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Begin our own transactions, count statements, and refuse writes of readers."""
+    begin = BEGIN.get(engine.dialect.name)
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        if begin and not connection.get_execution_options().get("reads_only"):
+            connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement != begin and has_app_context():
+            request_state().statements += 1
+
+    @event.listens_for(engine, "before_execute")
+    def refuse_writes(connection: Connection, statement: Any, *_: Any) -> None:
+        is_dml = getattr(statement, "is_dml", False)
+        if is_dml and connection.get_execution_options().get("reads_only"):
+            raise RuntimeError("GET, HEAD and OPTIONS do not write")
+
+
+def prepare_connections(engine: Engine, busy_timeout: float) -> None:
+    """Set up each new connection.
+
+    :param busy_timeout: seconds that SQLite waits for another writer.
+    """
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def keep_ids_as_text(connection: Any, _record: Any) -> None:
+            connection.adapters.register_loader("uuid", TextLoader)
+
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def set_up(connection: Any, _record: Any) -> None:
+            connection.create_function("lower", 1, lower_unicode, deterministic=True)
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")

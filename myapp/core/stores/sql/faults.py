@@ -1,0 +1,63 @@
+"""Which errors of SQL databases come from their state.
+
+SQLAlchemy files a lost connection and a mistake of ours under OperationalError on some
+drivers, so the error codes of the drivers decide.
+"""
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+# SQLSTATE classes of PostgreSQL: 08 connection, 53 resources, 57 operator's action,
+# 58 system; and single states: read-only, lock not available, serialization, deadlock.
+SQLSTATE_CLASSES = ("08", "53", "57", "58")
+SQLSTATES = frozenset({"25006", "55P03", "40001", "40P01"})
+# Error numbers of MySQL and MariaDB: too many connections, server going away or
+# read-only, lock wait, deadlock, full, record changed since last read; 2000s are
+# errors of the client's connection.
+MYSQL_ERRORS = frozenset({1020, 1021, 1040, 1053, 1114, 1203, 1205, 1213, 1290, 1836})
+SQLITE_ERRORS = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    }
+)
+# Deadlocks and serialization failures: the same transaction may pass when it is run
+# again (PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020).
+RETRYABLE = frozenset({"40001", "40P01", 1213, 1020})
+
+
+def is_deadlock(error: Exception) -> bool:
+    """Whether the database has rolled back a transaction that can be run again."""
+    if not isinstance(error, DBAPIError):
+        return False
+    origin: Any = error.orig
+    number = origin.args[0] if origin.args else None
+    return number in RETRYABLE or getattr(origin, "sqlstate", None) in RETRYABLE
+
+
+def is_database_unavailable(error: Exception) -> bool:
+    """Whether the database is down, full, locked or busy."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    origin: Any = error.orig
+    if isinstance(origin, sqlite3.Error):
+        # The low byte is the primary code, the rest says more.
+        return getattr(origin, "sqlite_errorcode", 0) & 0xFF in SQLITE_ERRORS
+    number = origin.args[0] if origin.args else None
+    if isinstance(number, int):
+        return number in MYSQL_ERRORS or 2000 <= number < 3000
+    state = getattr(origin, "sqlstate", None)
+    if state is None:
+        return type(origin).__name__ == "OperationalError"
+    return state in SQLSTATES or state[:2] in SQLSTATE_CLASSES

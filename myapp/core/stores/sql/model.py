@@ -1,0 +1,216 @@
+"""The model contract over SQL: SQLite, PostgreSQL, MySQL and MariaDB.
+
+Columns are declared as SQLAlchemy does it, and read and written as rows: no entity
+is built for a request. Nothing here commits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, ClassVar, cast
+
+from sqlalchemy import Index, Select, Table, bindparam, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.dml import Delete, Insert, Update
+
+from myapp.core.errors.problem import Problem
+from myapp.core.model.idempotency_store import ResponseStore
+from myapp.core.model.model import Model
+from myapp.core.model.record import Change, Document, Documents, Relation
+from myapp.core.model.references import check_references
+from myapp.core.query.list_query import ListQuery
+from myapp.core.stores.sql.constraints import explain_delete, explain_write
+from myapp.core.stores.sql.engine import rows, sql, write
+from myapp.core.stores.sql.idempotency import SqlResponses
+from myapp.core.stores.sql.query import (
+    count_statement,
+    page_statement,
+    parameters_of,
+    shape_of,
+)
+from myapp.core.stores.sql.types import Id, UtcDateTime
+from myapp.core.stores.transaction import StaleRead
+
+
+class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at run time
+    """A model in a table.
+
+    A subclass sets ``__tablename__``, its schemas, and one typed column for each
+    property of the write schema; a test holds columns against schema. What it
+    declares as filterable or sortable gets an index ``(field, id)``.
+    """
+
+    __abstract__ = True
+    __table__: ClassVar[Any]
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, sort_order=-4)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-3)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-2)
+    version: Mapped[int] = mapped_column(sort_order=-1)
+
+    # Statements are built once, with bound parameters.
+    _read: ClassVar[Select[Any]]
+    _read_many: ClassVar[Select[Any]]
+    _insert: ClassVar[Insert]
+    _update: ClassVar[Update]
+    _delete: ClassVar[Delete]
+    _columns: ClassVar[tuple[str, ...]]
+    _shown_whole: ClassVar[bool]
+    # The relations that no foreign key watches.
+    _unkeyed: ClassVar[tuple[Relation, ...]]
+
+    @classmethod
+    def compile_schemas(cls) -> None:
+        """Build the indexes and statements beside what the schemas give."""
+        super().compile_schemas()
+        table = cls.table()
+        for name in dict.fromkeys((*cls.filterable, *cls.sortable)):
+            Index(None, table.c[name], table.c.id)
+        same = table.c.id == bindparam("_id", type_=Id())
+        same_version = table.c.version == bindparam("_version")
+        ids = bindparam("_ids", expanding=True, type_=Id())
+        cls._columns = tuple(str(name) for name in table.c.keys())
+        cls._shown_whole = cls._columns == cls.shown
+        relations = cls.relations.values()
+        cls._unkeyed = tuple(
+            one for one in relations if not table.c[one.field].foreign_keys
+        )
+        cls._read = select(table).where(same)
+        cls._read_many = select(table).where(table.c.id.in_(ids))
+        cls._insert = insert(table)
+        cls._update = update(table).where(same, same_version)
+        cls._delete = delete(table).where(same, same_version)
+
+    @classmethod
+    def table(cls) -> Table:
+        """Its table."""
+        return cast(Table, cls.__table__)
+
+    @classmethod
+    def show(cls, document: Document, fields: Sequence[str] | None = None) -> Document:
+        """The row itself, when it is shown as it is."""
+        if fields is None and cls._shown_whole:
+            return document
+        return super().show(document, fields)
+
+    @classmethod
+    def kept_responses(cls) -> ResponseStore:
+        """In the same database."""
+        return SqlResponses()
+
+    @classmethod
+    def _documents(cls, found: Iterable[Any]) -> Documents:
+        return [dict(zip(cls._columns, row)) for row in found]
+
+    @classmethod
+    def read_many(cls, ids: Sequence[str]) -> Documents:
+        """Rows by their ids."""
+        if len(ids) == 1:
+            return cls._documents(rows(cls._read, {"_id": ids[0]}))
+        return cls._documents(rows(cls._read_many, {"_ids": ids}))
+
+    @classmethod
+    def find(cls, query: ListQuery, limit: int) -> Documents:
+        """One run of rows, or two where the first field of the sort may be unset."""
+        found: Documents = []
+        first = query.sort[0][0]
+        nullable = cls.table().c[first].nullable
+        in_unset = query.after is not None and query.after[0] is None
+        runs = (False, True) if nullable else (None,)
+        for unset in runs[1:] if in_unset else runs:
+            rest = limit - len(found)
+            if rest == 0:
+                break
+            # The run of unset ones begins at its start when the page reaches into it.
+            reaches = bool(unset) and not in_unset
+            part = replace(query, after=None) if reaches else query
+            shape = shape_of(cls.table(), cls.searchable, part, unset)
+            offset = cls._offset_in(query, found) if reaches else query.offset
+            parameters = {**parameters_of(part), "limit": rest, "offset": offset}
+            found += cls._documents(rows(page_statement(shape), parameters))
+        return found
+
+    @classmethod
+    def _offset_in(cls, query: ListQuery, found: Documents) -> int:
+        """How much of the offset is left for the run of unset ones."""
+        if not query.offset or found:
+            return 0
+        return max(0, query.offset - cls._count_run(query, unset=False))
+
+    @classmethod
+    def _count_run(cls, query: ListQuery, unset: bool | None) -> int:
+        plain = replace(query, after=None)
+        shape = shape_of(cls.table(), cls.searchable, plain, None)
+        statement = count_statement(shape)
+        if unset is False:
+            first = cls.table().c[query.sort[0][0]]
+            statement = statement.where(first.is_not(None))
+        return int(rows(statement, parameters_of(plain))[0][0])
+
+    @classmethod
+    def count(cls, query: ListQuery) -> int:
+        """SELECT count(*)."""
+        return cls._count_run(query, unset=None)
+
+    @classmethod
+    def add(cls, documents: Documents) -> None:
+        """INSERT, as one statement for many."""
+        check_references(cls._unkeyed, documents)
+        if len(documents) == 1:
+            cls._insert_one(documents[0])
+            return
+        try:
+            with sql.session.begin_nested():
+                sql.session.connection().execute(cls._insert, documents)
+        except DBAPIError:
+            # One by one, to learn which of them it was.
+            for index, document in enumerate(documents):
+                cls._insert_one(document, index)
+
+    @classmethod
+    def _insert_one(cls, document: Document, index: int = 0) -> None:
+        try:
+            write(cls._insert, document)
+        except DBAPIError as error:
+            raise at(index, explain_write(error, cls.table(), document)) from error
+
+    @classmethod
+    def write(cls, changes: Iterable[Change]) -> None:
+        """UPDATE, with the version in its WHERE."""
+        if cls._unkeyed:
+            changes = list(changes)
+            check_references(cls._unkeyed, [document for document, _ in changes])
+        for index, (document, version) in by_id(changes):
+            parameters = {**document, "_id": document["id"], "_version": version}
+            try:
+                result = write(cls._update, parameters)
+            except DBAPIError as error:
+                raise at(index, explain_write(error, cls.table(), document)) from error
+            if result.rowcount != 1:
+                raise StaleRead
+
+    @classmethod
+    def remove(cls, changes: Iterable[Change]) -> None:
+        """DELETE, with the version in its WHERE."""
+        for index, (document, version) in by_id(changes):
+            parameters = {"_id": document["id"], "_version": version}
+            try:
+                result = write(cls._delete, parameters)
+            except DBAPIError as error:
+                raise at(index, explain_delete(error)) from error
+            if result.rowcount != 1:
+                raise StaleRead
+
+
+def by_id(changes: Iterable[Change]) -> list[tuple[int, Change]]:
+    """Changes with their places, in the order of ids: transactions that lock rows in
+    the same order do not end in a deadlock."""
+    return sorted(enumerate(changes), key=lambda one: str(one[1][0]["id"]))
+
+
+def at(index: int, error: Exception) -> Exception:
+    """Note in a problem which of several documents it is about."""
+    if isinstance(error, Problem):
+        error.index = index
+    return error

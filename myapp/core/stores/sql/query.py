@@ -1,0 +1,218 @@
+"""The list query as SQL: one statement for each shape of a query, built once.
+
+Pages are found by keyset. Records whose first sort field is unset come last, in
+either direction, as a run of their own: each run is in the order of an index
+``(field, id)`` on every engine, while NULLS LAST is on none of them.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    tuple_,
+)
+
+from myapp.core.query.list_query import ListQuery, Sort
+from myapp.core.stores.sql.types import lower
+
+Parameters = dict[str, Any]
+SURROGATES = range(0xD800, 0xE000)
+
+
+class Shape(NamedTuple):
+    """What decides the text of a statement; all else is parameters.
+
+    :param filters: field, operator and number of values of each.
+    :param after: for each field of the sort whether the page begins after a value
+        of it that is set; ``None`` on a first page.
+    :param unset: whether it is the run of records whose first field is unset;
+        ``None`` when that field is always set.
+    """
+
+    table: Table
+    filters: tuple[tuple[str, str, int], ...]
+    searchable: tuple[str, ...]
+    words: int
+    sort: tuple[Sort, ...]
+    after: tuple[bool, ...] | None
+    unset: bool | None
+
+
+def shape_of(
+    table: Table, searchable: tuple[str, ...], query: ListQuery, unset: bool | None
+) -> Shape:
+    """The shape of one run of a query."""
+    after = query.after
+    return Shape(
+        table,
+        tuple((one.field, one.operator, len(one.values)) for one in query.filters),
+        searchable if query.words else (),
+        len(query.words),
+        query.sort,
+        None if after is None else tuple(value is not None for value in after),
+        unset,
+    )
+
+
+def parameters_of(query: ListQuery) -> Parameters:
+    """The parameters of the statement of a query, its limit and offset apart."""
+    result: Parameters = {}
+    for number, condition in enumerate(query.filters):
+        values: Any = condition.values
+        if condition.operator == "prefix":
+            result[f"above{number}"] = successor(values[0])
+        result[f"filter{number}"] = values if condition.operator == "in" else values[0]
+    for number, word in enumerate(query.words):
+        literal = re.sub("([/%_])", r"/\1", word)
+        result[f"word{number}"] = f"%{literal}%"
+    for number, value in enumerate(query.after or ()):
+        result[f"after{number}"] = value
+    return result
+
+
+@lru_cache(maxsize=512)
+def page_statement(shape: Shape) -> Select[Any]:
+    """The SELECT of one run of a page."""
+    table, sort = shape.table, shape.sort
+    conditions = [*match_conditions(shape)]
+    first = table.c[sort[0][0]]
+    ordered = [part for one in sort for part in order(table, one)]
+    if shape.unset is not None:
+        conditions.append(first.is_(None) if shape.unset else first.is_not(None))
+        # In one of its two runs the first field needs no word on what is unset. It
+        # stays in the order of the other one too, as PostgreSQL finds the index by it.
+        ordered = ordered[1:]
+        sort = sort[1:] if shape.unset else sort
+    if shape.after is not None:
+        skipped = len(shape.sort) - len(sort)
+        conditions.append(after_place(table, sort, shape.after[skipped:], skipped))
+    return (
+        select(table)
+        .where(*conditions)
+        .order_by(*ordered)
+        .limit(bindparam("limit"))
+        .offset(bindparam("offset"))
+    )
+
+
+@lru_cache(maxsize=512)
+def count_statement(shape: Shape) -> Select[Any]:
+    """The SELECT that counts the records that match."""
+    return select(func.count()).select_from(shape.table).where(*match_conditions(shape))
+
+
+def match_conditions(shape: Shape) -> list[ColumnElement[bool]]:
+    """What filters and words ask for."""
+    conditions = []
+    for number, (field, operator, count) in enumerate(shape.filters):
+        conditions.append(condition(shape.table.c[field], operator, number, count))
+    for number in range(shape.words):
+        word: Any = bindparam(f"word{number}")
+        fields = [lower(shape.table.c[name]) for name in shape.searchable]
+        conditions.append(or_(*(field.like(word, escape="/") for field in fields)))
+    return conditions
+
+
+def condition(column: Any, operator: str, number: int, count: int) -> Any:
+    """One filter on a column, with bound values."""
+    value = bindparam(f"filter{number}", type_=compared(column))
+    if operator == "in":
+        values = bindparam(f"filter{number}", expanding=True, type_=compared(column))
+        return column.in_(values)
+    if operator == "ne":
+        return (
+            or_(column != value, column.is_(None))
+            if column.nullable
+            else column != value
+        )
+    if operator == "prefix":
+        above = bindparam(f"above{number}", type_=column.type)
+        return and_(column >= value, column < above)
+    return {
+        "eq": column == value,
+        "gt": column > value,
+        "gte": column >= value,
+        "lt": column < value,
+        "lte": column <= value,
+    }[operator]
+
+
+def compared(column: Any) -> Any:
+    """The type of what a column is compared with: any integer, also one that is too
+    large for the column."""
+    return BigInteger() if isinstance(column.type, Integer) else column.type
+
+
+def successor(text: str) -> str:
+    """The least text that sorts after every text with this prefix."""
+    while text:
+        code = ord(text[-1]) + 1
+        text = text[:-1]
+        if code in SURROGATES:
+            code = SURROGATES.stop
+        if code <= 0x10FFFF:
+            return text + chr(code)
+    return "\U0010ffff" * 8
+
+
+def order(table: Table, sort: Sort) -> Sequence[ColumnElement[Any]]:
+    """How to order by one field: unset last."""
+    name, down = sort
+    column = table.c[name]
+    ordered = column.desc() if down else column.asc()
+    return (column.is_(None), ordered) if column.nullable else (ordered,)
+
+
+def after_place(
+    table: Table, sort: Sequence[Sort], is_set: Sequence[bool], skipped: int
+) -> ColumnElement[bool]:
+    """What holds for the records after a place in the order.
+
+    :param is_set: whether the place has a value, for each field.
+    :param skipped: how many fields of the cursor stand before these.
+    """
+    columns = [table.c[name] for name, _ in sort]
+    values = [
+        bindparam(f"after{number + skipped}", type_=compared(column))
+        for number, column in enumerate(columns)
+    ]
+    down = {way for _, way in sort}
+    # The first field is set in the run that has it; after that run, any may be unset.
+    may_be_unset = columns if skipped else columns[1:]
+    if len(down) == 1 and not any(column.nullable for column in may_be_unset):
+        row, place = tuple_(*columns), tuple_(*values)
+        ahead = row < place if down.pop() else row > place
+        # MariaDB finds its range by the first column alone.
+        least = columns[0] <= values[0] if sort[0][1] else columns[0] >= values[0]
+        return and_(least, ahead) if len(columns) > 1 else ahead
+    return lexicographic(columns, values, sort, is_set)
+
+
+def lexicographic(
+    columns: Any, values: Any, sort: Sequence[Sort], is_set: Sequence[bool]
+) -> ColumnElement[bool]:
+    """The same where fields go different ways, or may be unset."""
+    result: ColumnElement[bool] = false()
+    for column, value, (_, way), known in reversed(
+        list(zip(columns, values, sort, is_set))
+    ):
+        ahead = column < value if way else column > value
+        same = column == value
+        if column.nullable:
+            ahead = or_(ahead, column.is_(None)) if known else false()
+            same = same if known else column.is_(None)
+        result = or_(ahead, and_(same, result))
+    return result

@@ -1,0 +1,79 @@
+"""What SQL registers as a store."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.sql.faults import is_database_unavailable, is_deadlock
+from myapp.core.stores.sql.engine import bind, rows, sql
+from myapp.core.stores.state import request_state
+from myapp.core.stores.store import Store, check_instance_folder, read_url
+
+
+class SqlStore(Store):
+    """SQLite, PostgreSQL, MySQL or MariaDB, by SQLAlchemy."""
+
+    name = "sql"
+    component = "database"
+    setting = "SQLALCHEMY_DATABASE_URI"
+    errors = (SQLAlchemyError,)
+    scaffold = "myapp.core.stores.sql.scaffold:SqlScaffold"
+    fixture = "myapp.core.stores.sql.fixture:SqlFixture"
+
+    def check_config(self, app: Flask) -> None:
+        """A URL with a driver, or else a folder for the SQLite file."""
+        if not app.config[self.setting]:
+            check_instance_folder(app)
+            return
+        url = read_url(app, self.setting)
+        try:
+            url.get_dialect().import_dbapi()
+        except (ArgumentError, ImportError) as error:
+            raise ConfigError(
+                f"{self.setting} is not a URL, or its driver is missing"
+            ) from error
+
+    def init_app(self, app: Flask) -> None:
+        """Make the engine; it connects at its first statement."""
+        bind(app)
+
+    def upgrade(self) -> None:
+        """Run the migrations that are missing."""
+        upgrade()
+
+    def begin(self, lone_write: bool) -> None:
+        """A BEGIN is sent with the first write, and none for a lone one."""
+        request_state().lone_write = True if lone_write else None
+
+    def commit(self) -> bool:
+        """COMMIT, when there was a BEGIN."""
+        if not (sql.session.registry.has() and sql.session().in_transaction()):
+            return False
+        sql.session.commit()
+        return True
+
+    def rollback(self) -> None:
+        """ROLLBACK, when there may be something to undo."""
+        if sql.session.registry.has():
+            sql.session.rollback()
+
+    def ping(self) -> object:
+        """The shortest query."""
+        return rows(text("SELECT 1"))
+
+    def is_retryable(self, error: Exception) -> bool:
+        """A deadlock or a serialization failure."""
+        return is_deadlock(error)
+
+    def is_unavailable(self, error: Exception) -> bool:
+        """By the error codes of the drivers."""
+        return is_database_unavailable(error)
+
+    def shell_names(self) -> Mapping[str, Any]:
+        """``sql``, the Flask-SQLAlchemy object."""
+        return {"sql": sql}

@@ -1,0 +1,126 @@
+"""What a store registers: everything that the other rooms ask of a database.
+
+A store is a folder beside this file with a subclass of :class:`Store`, and one entry
+in ``STORES`` of ``wiring.py``. Its models derive from a base class of its own.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from flask import Flask, current_app
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from myapp.core.errors.startup import ConfigError
+
+DEFAULT_PASSWORDS = frozenset(
+    "admin changeme guest mysql password postgres redis root secret test".split()
+)
+
+
+class Store:
+    """A database behind the models, and its part of each request."""
+
+    #: Its folder; also what ``flask new-feature --store`` calls it.
+    name: ClassVar[str]
+    #: What ``/health/ready`` calls it.
+    component: ClassVar[str]
+    #: The setting that holds the URL of its server.
+    setting: ClassVar[str]
+    #: The errors of its client library.
+    errors: ClassVar[tuple[type[Exception], ...]]
+    #: What ``flask new-feature`` writes for a model of it, as ``module:name`` of a
+    #: :class:`myapp.core.scaffold.store.StoreScaffold`.
+    scaffold: ClassVar[str]
+    #: What the tests make of it, as ``module:name`` of a
+    #: :class:`myapp.core.testing.fixture.StoreFixture`.
+    fixture: ClassVar[str]
+
+    def check_config(self, app: Flask) -> None:
+        """Refuse settings that make it unsafe or impossible to use this store.
+
+        :raises ConfigError: with one line.
+        """
+
+    def init_app(self, app: Flask) -> None:
+        """Bind the store to an application."""
+
+    def upgrade(self) -> None:
+        """Bring what is stored to the shape that the code expects."""
+
+    def begin(self, lone_write: bool) -> None:
+        """Begin a request that may write.
+
+        :param lone_write: whether it writes one statement at most.
+        """
+
+    def commit(self) -> bool:
+        """Store what the request wrote.
+
+        :returns: whether there was anything.
+        :raises StaleRead: when a record is not as it was read; then nothing is stored.
+        """
+        return False
+
+    def rollback(self) -> None:
+        """Forget what the request wrote."""
+
+    def ping(self) -> object:
+        """Reach the database; one of ``errors`` says that it cannot be reached."""
+
+    def is_retryable(self, error: Exception) -> bool:
+        """Whether the store has undone a transaction that may pass when it runs again,
+        such as after a deadlock."""
+        return False
+
+    def is_unavailable(self, error: Exception) -> bool:
+        """Whether an error says that the store is down, full, locked or busy, and so
+        is not our mistake."""
+        return False
+
+    def shell_names(self) -> Mapping[str, Any]:
+        """What ``flask shell`` offers of this store."""
+        return {}
+
+
+def registered_stores() -> tuple[Store, ...]:
+    """The stores of this application, in the order in which they commit."""
+    stores: tuple[Store, ...] = current_app.extensions["stores"]
+    return stores
+
+
+def check_instance_folder(app: Flask) -> None:
+    """Make sure that a store can keep its files in the instance folder.
+
+    :raises ConfigError: when it cannot be written.
+    """
+    try:
+        os.makedirs(app.instance_path, exist_ok=True)
+        with tempfile.TemporaryFile(dir=app.instance_path):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"the instance folder cannot be written: {error.strerror}: "
+            f"{app.instance_path}"
+        ) from error
+
+
+def read_url(app: Flask, setting: str) -> URL:
+    """The URL in a setting.
+
+    :raises ConfigError: when it is not a URL; in production, also when its password is
+        a default one.
+    """
+    try:
+        url = make_url(app.config[setting])
+    except ArgumentError as error:
+        raise ConfigError(
+            f"{setting} is not a URL, or its driver is missing"
+        ) from error
+    password = str(url.password).lower() if url.password else None
+    is_default = password in DEFAULT_PASSWORDS or password == url.username
+    if app.config["ENV"] == "production" and password and is_default:
+        raise ConfigError(f"{setting} carries a default password")
+    return url

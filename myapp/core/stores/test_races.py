@@ -1,0 +1,302 @@
+"""Races, deadlocks and workers that die: nothing is lost, and nothing done twice."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any, ClassVar
+
+import pytest
+from sqlalchemy import JSON, MetaData, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from myapp import create_app
+from myapp.core.feature import Feature
+from myapp.core.http.app import App
+from myapp.core.model.patch import JSON_PATCH_TYPE
+from myapp.core.rest.api import feature_blueprint
+from myapp.core.rest.verbs import routes_from_model
+from myapp.core.stores.redis.model import RedisModel
+from myapp.core.stores.sql import idempotency as sql_idempotency
+from myapp.core.stores.sql.engine import sql
+from myapp.core.stores.sql.fixture import make_database
+from myapp.core.stores.sql.model import SqlModel
+from myapp.core.stores.transaction import after_commit
+from myapp.core.testing import Client
+from myapp.core.testing.batches import all_records
+from myapp.core.testing.planted import (
+    NOTES,
+    PATIENCE,
+    TICKETS,
+    PlantedNote,
+    action,
+    assert_unavailable,
+    plant,
+    postgresql_error,
+    text_schema,
+)
+from myapp.core.testing.races import at_once, crowd, one_of
+from myapp.core.wiring import mount
+
+ON_EACH_STORE = pytest.mark.parametrize("url", [NOTES, TICKETS], ids=["sql", "redis"])
+BODY = {"text": "once"}
+KEY = {"Idempotency-Key": "key"}
+# Imports once, then forks a worker for each line that it reads: one that sends a
+# request to itself and is killed before or after the commit of what the view wrote.
+WORKERS = """
+import json, os, signal, sys
+from myapp import create_app
+from myapp.core.rest import idempotency
+from myapp.core.stores import transaction
+from myapp.core.testing.planted import plant
+
+commit = transaction.commit
+
+def work(order):
+    def die():
+        if order["after"]:
+            commit()
+        os.kill(os.getpid(), signal.SIGKILL)
+    idempotency.LEASE = order["lease"]
+    client = plant(create_app(order["config"]), tables=False).test_client()
+    transaction.commit = die
+    client.post(order["url"], json=order["body"], headers=order["headers"])
+
+for line in sys.stdin:
+    worker = os.fork()
+    if not worker:
+        work(json.loads(line))
+        os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]), flush=True)
+"""
+SERIALIZABLE = text("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+ARRAY = {"numbers": {"type": "array", "items": {"type": "integer"}, "default": []}}
+
+
+class PlantedRow(SqlModel):
+    """Numbers in SQL."""
+
+    __tablename__ = "planted_rows"
+    metadata: ClassVar[MetaData] = MetaData()
+    write_schema = {**text_schema("row"), "properties": ARRAY, "required": []}
+
+    numbers: Mapped[list[Any]] = mapped_column(JSON)
+
+
+class PlantedValue(RedisModel):
+    """Numbers in Redis."""
+
+    name = "planted-value"
+    write_schema = {**text_schema("value"), "properties": ARRAY, "required": []}
+
+
+@pytest.mark.parametrize("plural", ["rows", "values"])
+def test_patches_that_add_to_an_array_lose_nothing(own_app: App, plural: str) -> None:
+    blueprint, api = feature_blueprint("numbers", __name__)
+    routes_from_model(api.namespace("rows"), PlantedRow)
+    routes_from_model(api.namespace("values"), PlantedValue)
+    mount(own_app, Feature("numbers", "/numbers", "public"), blueprint)
+    with own_app.app_context():
+        PlantedRow.metadata.create_all(sql.engine)
+    client: Any = own_app.test_client()
+    url = f"/numbers/{plural}/{client.post(f'/numbers/{plural}/', json={}).json['id']}"
+
+    def act(mine: Any, number: int) -> None:
+        patch = [{"op": "add", "path": "/numbers/-", "value": number}]
+        mine.patch(url, json=patch, content_type=JSON_PATCH_TYPE)
+
+    at_once(own_app, crowd(own_app), act)
+    assert sorted(client.get(url).json["numbers"]) == list(range(crowd(own_app)))
+
+
+def test_of_equal_posts_to_a_unique_field_one_is_stored(own_app: App) -> None:
+    client: Any = plant(own_app).test_client()
+
+    def act(mine: Any, _number: int) -> Any:
+        return one_of({201, 409}, mine, "POST", NOTES, json=BODY)
+
+    answers = at_once(own_app, 50, act)
+    (made,) = [answer.json for answer in answers if answer.status_code == 201]
+    assert all_records(client, NOTES) == [made]
+    refused = [answer.json["errors"] for answer in answers if answer.json != made]
+    assert {errors[0]["pointer"] for errors in refused} == {"/text"}
+
+
+@pytest.mark.parametrize("headers", [{}, KEY], ids=["bare", "with a key"])
+def test_sqlite_waits_for_another_writer_before_it_is_503(
+    redis_url: str, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    database = make_database("sqlite", tmp_path)
+    stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
+    app = create_app({**stores, "SQLITE_BUSY_TIMEOUT": 0.3})
+    client: Any = Client(plant(app), app.response_class)
+    with app.app_context():
+        sql.create_all()
+    with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        sent = {"json": BODY, "headers": headers}
+        assert_unavailable(client.post(NOTES, expect=503, **sent))
+        assert time.monotonic() - start >= 0.3
+    made = client.post(NOTES, **sent).json
+    assert all_records(client, NOTES) == [made]
+    app.extensions["sql_autocommit"].dispose()
+    app.extensions["redis"].close()
+
+
+class Pair:
+    """Two views of a planted feature that are sent at the same time, and meet once
+    where SQLite, which lets one writer in at a time, would never let them."""
+
+    def __init__(self, app: App, view: Callable[["Pair", str], None]) -> None:
+        with app.app_context():
+            self.dialect = sql.engine.dialect.name
+        self.runs: Counter[str] = Counter()
+        self.answered = threading.Event()
+        self.barrier = threading.Barrier(1 if self.dialect == "sqlite" else 2)
+        views = {name: (lambda name=name: view(self, name)) for name in ("a", "b")}
+        self.app = plant(app, **views)
+        self.client: Any = app.test_client()
+        post = self.client.post
+        self.ids = {n: post(NOTES, json={"text": n}).json["id"] for n in views}
+
+    def begin(self, name: str) -> None:
+        """Count a run; a second one waits until the other view is through."""
+        self.runs[name] += 1
+        if self.runs[name] > 1:
+            self.answered.wait(PATIENCE if self.runs.total() == 3 else 0)
+
+    def meet(self, name: str) -> None:
+        """Wait for the other view, in the first run."""
+        if self.runs[name] == 1:
+            self.barrier.wait(PATIENCE)
+
+    def send(self, client: Any, number: int) -> None:
+        """Ask for one of the views."""
+        client.post(action("ab"[number]), expect=200)
+        self.answered.set()
+
+    def texts(self) -> set[str]:
+        """What is stored in the end, after both have been answered with a 200."""
+        at_once(self.app, 2, self.send)
+        # Where they have met, the database has broken one of them off.
+        assert self.dialect == "sqlite" or self.runs.total() > 2
+        return {record["text"] for record in all_records(self.client, NOTES)}
+
+
+def test_a_deadlock_is_resolved_and_both_are_done(own_app: App) -> None:
+    def view(pair: Pair, name: str) -> None:
+        pair.begin(name)
+        for place in (name, "ba"["ab".index(name)]):
+            record = PlantedNote.get_or_404(pair.ids[place])
+            record.update({"text": record["text"] + name.upper()})
+            if place == name:
+                pair.meet(name)
+
+    assert Pair(own_app, view).texts() in ({"aAB", "bAB"}, {"aBA", "bBA"})
+
+
+def test_views_that_read_what_the_other_writes_run_as_if_in_turn(own_app: App) -> None:
+    def view(pair: Pair, name: str) -> None:
+        pair.begin(name)
+        connection, reading = sql.session.connection(), select(PlantedNote.text)
+        if pair.dialect == "postgresql":
+            connection.execute(SERIALIZABLE)
+        else:
+            reading = reading.with_for_update(read=True)
+        seen = "".join(sorted(connection.scalars(reading)))
+        pair.meet(name)
+        PlantedNote.get_or_404(pair.ids[name]).update({"text": f"{name} saw {seen}"})
+
+    in_turn = {"a saw ab", "b saw a saw abb"}, {"b saw ab", "a saw ab saw ab"}
+    assert Pair(own_app, view).texts() in in_turn
+
+
+# What lets an engine report a serialization failure; SQLite has no such error.
+FAILURES = {
+    "postgresql": text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$"),
+    "mysql": text("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"),
+}
+
+
+@pytest.mark.parametrize("failures", [1, 3, 4])
+def test_a_serialization_failure_is_retried_three_times(
+    own_app: App, failures: int
+) -> None:
+    runs: list[str] = []
+    effects: list[str] = []
+
+    def act() -> None:
+        runs.append("run")
+        after_commit(lambda: effects.append("effect"))
+        PlantedNote.create(BODY)
+        if len(runs) <= failures:
+            if sql.engine.dialect.name == "sqlite":
+                raise postgresql_error("40001")
+            sql.session.connection().execute(FAILURES[sql.engine.dialect.name])
+
+    client: Any = plant(own_app, act=act).test_client()
+    passes = failures < 4
+    answer = client.post(action("act"), expect=200 if passes else 503)
+    assert len(runs) == min(failures, 3) + 1
+    assert len(effects) == len(all_records(client, NOTES)) == int(passes)
+    assert passes or int(answer.headers["Retry-After"]) >= 1
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Any]:
+    """The process that starts the workers."""
+    command, root = [sys.executable, "-c", WORKERS], Path(__file__).parents[3]
+    ends: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=root, **ends) as process:
+        yield process
+
+
+def kill_worker(workers: Any, app: App, lease: float = 30, **order: Any) -> None:
+    """Let a worker die of a POST: ``after`` its commit, or before it."""
+    names = ("SQLALCHEMY_DATABASE_URI", "REDIS_URL")
+    config = {name: app.config[name] for name in names}
+    line = json.dumps({"config": config, "lease": lease, "body": BODY, **order})
+    print(line, file=workers.stdin, flush=True)
+    assert int(workers.stdout.readline()) == -SIGKILL
+
+
+@ON_EACH_STORE
+def test_a_worker_killed_before_its_commit_has_written_nothing(
+    own_app: App, workers: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What has expired is taken over, not found missing.
+    monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 10**9)
+    client: Any = plant(own_app).test_client()
+    kill_worker(workers, own_app, url=url, after=False, headers=KEY)
+    assert all_records(client, url) == []
+    client.post(url, json=BODY, headers=KEY, expect=409)
+    other = {"Idempotency-Key": "another"}
+    kill_worker(workers, own_app, 0.05, url=url, after=False, headers=other)
+    sent: Any = ({201, 409}, client, "POST", url)
+    deadline = time.monotonic() + PATIENCE
+    while (answer := one_of(*sent, json=BODY, headers=other)).status_code == 409:
+        assert time.monotonic() < deadline
+    assert "Idempotent-Replayed" not in answer.headers
+    assert all_records(client, url) == [answer.json]
+
+
+@ON_EACH_STORE
+def test_a_worker_killed_after_its_commit_is_answered_for(
+    own_app: App, workers: Any, url: str
+) -> None:
+    client: Any = plant(own_app).test_client()
+    kill_worker(workers, own_app, url=url, after=True, headers=KEY)
+    (record,) = all_records(client, url)
+    answer = client.post(url, json=BODY, headers=KEY)
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert answer.headers["Location"] == f"{url}{record['id']}"
+    assert answer.json == record
+    assert all_records(client, url) == [record]

@@ -1,0 +1,85 @@
+"""Puts the rooms together: what each application gets, and what each feature adds."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Flask
+
+from myapp.core import cli
+from myapp.core.access.rules import stated_access
+from myapp.core.docs import pages
+from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.feature import Feature
+from myapp.core.http import errors, headers, health, logs, request
+from myapp.core.http.description import description_of
+from myapp.core.rest.api import FeatureBlueprint
+from myapp.core.schema.registry import Schemas
+from myapp.core.stores.redis.store import RedisStore
+from myapp.core.stores.sql.store import SqlStore
+from myapp.core.stores.store import Store
+
+#: The stores, in the order in which they commit: what SQL refuses is not in Redis.
+STORES: tuple[Store, ...] = (SqlStore(), RedisStore())
+
+
+def init_app(app: Flask) -> None:
+    """Wire the core into an application, in order: what comes first in a request,
+    and last in its response, is wired first.
+
+    :raises ConfigError: when a store cannot be used with these settings.
+    """
+    app.config["RESTX_INCLUDE_ALL_MODELS"] = True
+    app.config["RESTX_MASK_SWAGGER"] = False
+    app.extensions["features"] = {}
+    app.extensions["schemas"] = Schemas()
+    app.extensions["schemas"].add(PROBLEM_SCHEMA)
+    app.extensions["stores"] = STORES
+    for store in STORES:
+        store.check_config(app)
+    cli.init_app(app)
+    request.init_app(app)
+    logs.init_app(app)
+    headers.init_app(app)
+    errors.init_app(app)
+    for store in STORES:
+        store.init_app(app)
+    for blueprint in (pages.blueprint, health.blueprint):
+        app.register_blueprint(blueprint)
+        complete_routes(app, blueprint.name, None)
+
+
+def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
+    """Mount a feature: its routes, its schemas, and the access that they state.
+
+    :raises LookupError: when a route states no access.
+    :raises ValueError: when a schema has no ``$id``, or one that is taken.
+    """
+    app.register_blueprint(blueprint, url_prefix=feature.url_prefix)
+    app.extensions["features"][feature.name] = feature
+    complete_routes(app, blueprint.name, feature.access)
+
+
+def complete_routes(app: Flask, name: str, row: str | None) -> None:
+    """Take in the schemas of the routes of a blueprint, and make sure that each method
+    states its access.
+
+    :param row: the access word of the feature, ``None`` outside features.
+    """
+    schemas = app.extensions["schemas"]
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith(f"{name}."):
+            view = app.view_functions[rule.endpoint]
+            for method in stating_methods(view, rule.methods or ()):
+                description = description_of(view, method)
+                for schema in description.schemas() if description else ():
+                    schemas.add(schema)
+                stated_access(view, method, row)
+    schemas.check_references()
+
+
+def stating_methods(view: Any, methods: Iterable[str]) -> list[str]:
+    """The methods of a route that must state their access. HEAD is answered as GET is,
+    and OPTIONS tells no more than the documentation, unless the code defines them."""
+    resource = getattr(view, "view_class", None)
+    implied = {"HEAD", "OPTIONS"} - set(getattr(resource, "methods", None) or ())
+    return [method for method in methods if method not in implied]
