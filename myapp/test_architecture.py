@@ -547,7 +547,8 @@ def violations_of_settings(root: Path) -> list[str]:
 
 
 def violations_of_the_readme(root: Path) -> list[str]:
-    """The README, once there is one, names each setting and each feature."""
+    """The README, once there is one, names each setting and each feature; it and the
+    pages in ``docs`` name no file of ours that is not there."""
     readme = root.parent / "README.md"
     if not readme.exists():
         return []
@@ -555,7 +556,53 @@ def violations_of_the_readme(root: Path) -> list[str]:
     missing = wanted - {
         *re.findall(r"(?:MYAPP_)?(\w+)", readme.read_text(encoding="utf-8"))
     }
-    return [f"README.md does not name {name}" for name in sorted(missing)]
+    found = [f"README.md does not name {name}" for name in sorted(missing)]
+    for page in [readme, *root.parent.glob("docs/**/*.md")]:
+        for name in re.findall(r"`((?:myapp/)?core/[\w/]+\.py)`", page.read_text()):
+            if not (root / name.removeprefix("myapp/")).is_file():
+                found.append(f"{page.name} names {name}")
+    return found
+
+
+def arrows_of(root: Path) -> set[tuple[str, str]]:
+    """Which room of core imports which other one, what developers need apart."""
+    arrows = set()
+    for module in code(root):
+        if module.layer == "core" and not module.is_developer:
+            for node, name in module.imports():
+                target = file_of(root, name)
+                is_room = target.startswith("core/") and target != "core/__init__.py"
+                if is_room and not isinstance(node, ast.Constant):
+                    arrows.add((room_of(module.place), room_of(target)))
+    return {(room, other) for room, other in arrows if room != other}
+
+
+def without_shortcuts(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The arrows that do not follow from others."""
+
+    def below(room: str) -> set[str]:
+        direct = {other for one, other in arrows if one == room}
+        return direct.union(*map(below, direct))
+
+    return {
+        (room, other)
+        for room, other in arrows
+        if not any(one == room and other in below(way) for one, way in arrows)
+    }
+
+
+def violations_of_the_picture(root: Path) -> list[str]:
+    """The picture of the rooms in the README shows the imports, and nothing else."""
+    readme = root.parent / "README.md"
+    if not readme.exists():
+        return []
+    picture = re.findall(r"^ +(\w+)(?:\[.*?\])? --> (\w+)", readme.read_text(), re.M)
+    drawn, real = set(picture), without_shortcuts(arrows_of(root))
+    return [
+        f"README.md: {room} --> {other} is {'missing' if arrow in real else 'not so'}"
+        for arrow in sorted(drawn ^ real)
+        for room, other in [arrow]
+    ]
 
 
 RULES = {

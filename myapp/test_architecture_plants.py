@@ -41,7 +41,7 @@ FEATURES = (
 DOORS = frozenset({("carts", "films")})
 """
 CLEAN = {
-    "README.md": "films carts USED SECRET_KEY",
+    "README.md": "films carts USED SECRET_KEY\n  flat --> http\n  http --> errors",
     "default_config.py": "class Config:\n    USED = 1\n    SECRET_KEY = ''\n",
     "wsgi.py": "from myapp import create_app\nfrom myapp.core import config\n",
     "myapp/__init__.py": '''"""A."""
@@ -247,6 +247,16 @@ PLANTS = {
         ("core/http/a.py", "def commit(): pass", "commit is defined in"),
         ("core/http/a.py", "COMMANDS: int = 1", "COMMANDS is defined in"),
     ],
+    "the_picture": [
+        ("core/errors/a.py", "from myapp.core import stores", "errors --> stores is"),
+        (
+            "core/http/a.py",
+            "from myapp.core import stores",
+            "http --> stores is missing",
+        ),
+        ("../README.md", "\n  http --> schema", "http --> schema is not so"),
+        ("core/wiring.py", "from myapp.core import stores", "flat --> stores is"),
+    ],
     "the_mount_table": [
         ("ghost/a.py", "", "ghost: row or folder is missing"),
         ("features.py", row("ghost", "/ghost"), "ghost: row or folder is missing"),
@@ -333,6 +343,8 @@ PLANTS = {
     "the_readme": [
         ("../default_config.py", "    LOST = 1", "does not name LOST"),
         ("features.py", row("ghost", "/ghost"), "does not name ghost"),
+        ("../README.md", "`core/gone.py`", "README.md names core/gone.py"),
+        ("../docs/a.md", "`myapp/core/gone.py`", "a.md names myapp/core/gone.py"),
     ],
 }
 
