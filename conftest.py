@@ -1,8 +1,8 @@
-"""Fixtures for every test in the tree. The stores are real, and made by the run.
+"""Fixtures for every test in the tree. The stores are real, and made by the test run.
 
 A test that asks for ``client`` or ``app`` runs once on each database, inside a
-transaction that is rolled back, on a Redis that is flushed. One that needs commits
-or threads asks for ``own_app`` and gets a database of its own.
+transaction that is rolled back, on a Redis that is flushed. A test that needs commits
+or threads asks for ``own_app`` and gets its own database.
 """
 
 import os
@@ -36,15 +36,15 @@ LOOPBACK = ("127.", "::1", "localhost")
 
 
 def refuse_outside(event: str, arguments: tuple[Any, ...]) -> None:
-    """Let no test talk to another machine."""
+    """Refuse connections to other machines."""
     if event == "socket.connect" and isinstance(arguments[1], tuple):
         if not str(arguments[1][0]).startswith(LOOPBACK):
             raise RuntimeError(f"a test tried to reach {arguments[1]}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Warnings are errors, the settings of this shell do not count, and the network
-    ends at this machine."""
+    """Make warnings errors, ignore the settings of this shell, and refuse connections
+    to other machines."""
     config.addinivalue_line("filterwarnings", "error")
     config.addinivalue_line("markers", "external: run when TEST_EXTERNAL is set")
     for name in [name for name in os.environ if name.startswith("MYAPP_")]:
@@ -55,8 +55,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave out the tests that need a browser, Node.js or much time, unless
-    ``TEST_EXTERNAL`` asks for them; then they fail where something is missing."""
+    """Skip the tests that need a browser, Node.js or much time, unless
+    ``TEST_EXTERNAL`` is set; then they fail if a tool is missing."""
     if "TEST_EXTERNAL" not in os.environ:
         left = [item for item in items if item.get_closest_marker("external")]
         config.hook.pytest_deselected(items=left)
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(
 
 
 def start_server(name: str, server: str, factory: pytest.TempPathFactory) -> str:
-    """Start a server of a store; a test run that cannot have it ends."""
+    """Start a server of a store, or end the test run if it does not start."""
     try:
         return str(FIXTURES[name].start(server, factory.mktemp(name)))
     except RuntimeError as error:
@@ -117,7 +117,7 @@ def build_app(servers: list[str], folder: Path) -> Iterator[App]:
 
 @pytest.fixture
 def app(migrated_app: App) -> Iterator[App]:
-    """The application; what a test writes is undone."""
+    """The application; the writes of a test are undone."""
     with ExitStack() as stack:
         for fixture in FIXTURES.values():
             stack.enter_context(fixture.undone(migrated_app))
@@ -126,13 +126,13 @@ def app(migrated_app: App) -> Iterator[App]:
 
 @pytest.fixture
 def client(app: App) -> Any:
-    """A client that asserts the status, and each response against its schema."""
+    """A client that asserts the status and checks each response against its schema."""
     return app.test_client()
 
 
 @pytest.fixture
 def own_app(servers: list[str], tmp_path: Path) -> Iterator[App]:
-    """An application on a database of this test's own, where commits are real."""
+    """An application on a database for this test alone, where commits are real."""
     for app in build_app(servers, tmp_path):
         yield app
         for fixture in FIXTURES.values():
@@ -141,7 +141,7 @@ def own_app(servers: list[str], tmp_path: Path) -> Iterator[App]:
 
 @pytest.fixture
 def live_server(own_app: App) -> Iterator[str]:
-    """The URL of a server that answers as this application, in another thread."""
+    """The URL of a server of this application, in another thread."""
     server = make_server("127.0.0.1", 0, own_app, threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -153,7 +153,7 @@ def live_server(own_app: App) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """A headless Chromium, the one that the system has."""
+    """The Chromium of the system, headless."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     assert path, "these tests need Chromium; on Debian: apt-get install chromium"
     with sync_playwright() as playwright:

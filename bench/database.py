@@ -1,4 +1,4 @@
-"""The database that all servers share: made for one run, dropped at its end."""
+"""The database that all servers share: created for one run, then dropped."""
 
 import json
 import random
@@ -30,7 +30,7 @@ def uuid7(moment, source):
 
 
 def movie(number, moment, directors, source):
-    """Make the values of one movie row."""
+    """Return the values of one movie row."""
     return (
         uuid7(moment, source),
         moment,
@@ -67,7 +67,7 @@ def fill(conninfo):
 
 
 def reset(conninfo):
-    """Take away the rows that a run added and what its updates left behind."""
+    """Delete the rows that a run added, and vacuum the table."""
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("delete from catalog_movies where created_at > %s", (LAST,))
         connection.execute("vacuum analyze catalog_movies")
@@ -91,7 +91,7 @@ def temporary_database(server):
 
 
 def url(conninfo):
-    """Write the address of a database as SQLAlchemy reads it."""
+    """Return the URL of a database for SQLAlchemy."""
     part = conninfo_to_dict(conninfo)
     password = f":{part['password']}" if part.get("password") else ""
     host = f"{part.get('host', '127.0.0.1')}:{part.get('port', 5432)}"

@@ -1,4 +1,4 @@
-"""Measure how the app holds up: deep pages of a large table, and its memory.
+"""Measure deep pages of a large table, and the memory of the app.
 
 The cost of the first and of the thousandth page of 1,000,000 rows by cursor, and the
 memory of the workers before and after 100,000 requests.
@@ -46,7 +46,7 @@ def get(server, path):
 
 
 def deep_page(server, sort):
-    """Walk to the page before the thousandth, and return the path of that one."""
+    """Walk to the page before the thousandth, and return the path of the thousandth."""
     path = first = f"/catalog/movies/?limit=20&sort={sort}"
     for _ in range(PAGE - 1):
         answer, _elapsed = get(server, path)
@@ -55,7 +55,7 @@ def deep_page(server, sort):
 
 
 def compare_pages(server, sort):
-    """Print the median milliseconds of both pages, read in turns."""
+    """Print the median milliseconds of both pages, which are read in turns."""
     first, deep = deep_page(server, sort)
     times = {first: [], deep: []}
     for _ in range(SAMPLES):
@@ -69,7 +69,7 @@ def compare_pages(server, sort):
 
 
 def memory(server):
-    """The resident memory of each worker, in MiB."""
+    """Return the resident memory of each worker, in MiB."""
     found = []
     for path in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -82,7 +82,7 @@ def memory(server):
 
 
 def watch_memory(server, ids_file):
-    """Print the memory of the workers as the requests go on."""
+    """Print the memory of the workers during the requests."""
     done = 0
     while done < REQUESTS:
         for operation in ("get", "list", "post", "patch"):

@@ -37,7 +37,7 @@ BODY = {
 
 @dataclass
 class Run:
-    """What one run of wrk gave."""
+    """The results of one run of wrk."""
 
     rate: float
     p50: float
@@ -58,7 +58,7 @@ def call(server, method, path, body=None):
 
 
 def check_record(record):
-    """Raise unless a record has exactly the fields, written as agreed."""
+    """Raise unless a record has exactly the expected fields, in the expected form."""
     if record.keys() != FIELDS.keys():
         raise ValueError(f"other fields: {sorted(record.keys() ^ FIELDS.keys())}")
     for name, pattern in FIELDS.items():
@@ -71,22 +71,22 @@ def check_record(record):
 
 
 def check_write(server, request, answer):
-    """Raise unless a write was done as asked and one that is not valid is refused."""
+    """Raise unless a valid write is done and an invalid write is refused."""
     method, path, body = request
     if any(answer[name] != value for name, value in body.items()):
-        raise ValueError(f"not what was written: {answer}")
+        raise ValueError(f"the response differs from the request: {answer}")
     changed = method == "PATCH"
     if answer["version"] != 1 + changed:
         raise ValueError(f"version {answer['version']} after {method}")
     if changed and answer["updated_at"] <= answer["created_at"]:
-        raise ValueError("updated_at is not changed")
+        raise ValueError("updated_at has not changed")
     status, answer = call(server, method, path, {**body, "runtime": 0})
     if not 400 <= status < 500:
-        raise ValueError(f"status {status} for a body that is not valid")
+        raise ValueError(f"status {status} for an invalid body")
 
 
 def check(server, operation, key):
-    """Raise unless the server answers an operation on an unchanged row as agreed."""
+    """Raise unless the response to an operation on an unchanged row is as expected."""
     item, collection = f"/catalog/movies/{key}", "/catalog/movies/"
     request = {
         "get": ("GET", item),
@@ -125,7 +125,7 @@ def wrk(server, operation, seconds, ids_file):
 
 
 def measure(server, operation, seconds, ids_file):
-    """Warm the server up, load it and return what the run gave."""
+    """Warm the server up, load it and return the results."""
     wrk(server, operation, WARM_UP_SECONDS, ids_file)
     before = server.cpu_seconds()
     count, micros, p50, p99, statuses, broken = wrk(

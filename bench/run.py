@@ -1,4 +1,4 @@
-"""Measure the app next to its peers, all on the same table."""
+"""Measure the app and its peers, all on the same table."""
 
 import argparse
 import os
@@ -26,10 +26,10 @@ NO_WRK = "wrk is missing: apt-get install wrk (Debian) or brew install wrk (macO
 
 
 def names_from(allowed):
-    """Make a parser of comma-separated names that keeps the usual order."""
+    """Return a parser of comma-separated names that keeps the order of ``allowed``."""
 
     def parse(text):
-        """Return the allowed names that the text holds."""
+        """Return the allowed names in the text."""
         wanted = text.split(",")
         unknown = set(wanted) - set(allowed)
         if unknown:
@@ -60,7 +60,7 @@ def arguments():
 
 
 def environment(conninfo, scratch):
-    """Tell the servers where the database is, each in the way it reads it."""
+    """Return the environment with the database in the form that each server reads."""
     part = conninfo_to_dict(conninfo)
     return {
         "DATABASE_URL": database.url(conninfo),
@@ -77,7 +77,7 @@ def environment(conninfo, scratch):
 
 
 def chosen(options):
-    """Describe the servers to measure, installed."""
+    """Install the servers to measure, and return them."""
     found = [
         (
             servers.myapp(options.app_dir.resolve())
@@ -90,7 +90,7 @@ def chosen(options):
 
 
 def check_all(running, operation, ids):
-    """Check one operation on every server, each on a row of its own."""
+    """Check one operation on every server, each on its own row."""
     for server, key in zip(running, ids):
         try:
             load.check(server, operation, key)
@@ -174,7 +174,7 @@ def cpu_model():
 
 
 def heading(options, running):
-    """Say on what, when and with which versions the numbers were made."""
+    """Return the machine, the date and the versions of the measurement."""
     with psycopg.connect(options.postgres) as connection:
         version = connection.info.parameter_status("server_version")
     commit = output_of("git", "-C", options.app_dir, "rev-parse", "--short", "HEAD")

@@ -1,4 +1,4 @@
-"""The servers under test: how each is installed, started, measured and stopped."""
+"""The servers under test: installation, start, CPU time and stop."""
 
 import os
 import shlex
@@ -37,7 +37,7 @@ class Server:
     process: subprocess.Popen = field(default=None, repr=False)
 
     def start(self, environment, log):
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it is ready."""
         with open(log, "wb") as output:
             self.process = subprocess.Popen(
                 self.command,
@@ -55,7 +55,7 @@ class Server:
             time.sleep(0.1)
 
     def is_ready(self):
-        """Ask whether the server answers yet."""
+        """Return whether the server responds."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", self.ready_path)
@@ -66,7 +66,7 @@ class Server:
             connection.close()
 
     def stop(self):
-        """Stop the server and everything it started."""
+        """Stop the server and all processes that it started."""
         if self.process is None:
             return
         self.process.send_signal(signal.SIGINT)
@@ -105,7 +105,7 @@ def free_port():
 
 
 def install(name):
-    """Make the virtual environment of a peer unless it is there and current."""
+    """Make the virtual environment of a peer, unless it exists and is current."""
     wanted = (BENCH / "peers" / name / "requirements.txt").read_text()
     folder = VENVS / name
     stamp = folder / "installed.txt"
@@ -120,7 +120,7 @@ def install(name):
 
 
 def peer(name):
-    """Describe a peer, installed."""
+    """Install a peer, and return its server."""
     install(name)
     port = free_port()
     program, *arguments = shlex.split(COMMANDS[name].format(port=port))
@@ -139,11 +139,11 @@ def migrate(folder, environment):
 
 
 def myapp(folder):
-    """Describe the app in a checkout, None when it cannot be started from there."""
+    """Return the server of the app in a checkout, None when a file is missing."""
     program = folder / ".venv" / "bin" / "uwsgi"
     for needed in (folder / "myapp.ini", program):
         if not needed.exists():
-            print(f"myapp is left out: there is no {needed}", file=sys.stderr)
+            print(f"myapp is left out: {needed} does not exist", file=sys.stderr)
             return None
     command = [str(program), "--ini", "myapp.ini"]
     return Server("myapp", folder, command, free_port(), "/health/live")

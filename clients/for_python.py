@@ -2,8 +2,9 @@
 
     python clients/for_python.py openapi.json clients/openapi-python.json
 
-Where a request takes several media types, and one of the bodies is a list, version
-0.29.1 writes ``isinstance(body, list[...])``, which is a TypeError. A merge patch does.
+If a request has several media types, and one of the bodies is a list, version 0.29.1
+writes ``isinstance(body, list[...])``, which is a TypeError. The client can use merge
+patches instead.
 """
 
 import json
@@ -14,7 +15,7 @@ JSON_PATCH = "application/json-patch+json"
 
 
 def without_json_patch(text: str) -> str:
-    """The document without what the generator cannot call."""
+    """The document without the bodies that the generated client cannot send."""
     document = json.loads(text)
     for operations in document["paths"].values():
         for operation in operations.values():

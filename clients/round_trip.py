@@ -1,4 +1,4 @@
-"""The generated Python client in use, against a running server:
+"""Use the generated Python client with a running server:
 
 PYTHONPATH=clients/python python clients/round_trip.py http://127.0.0.1:5000
 """
@@ -90,7 +90,7 @@ def page_and_filter(client: Client) -> None:
 
 
 def be_refused(client: Client) -> None:
-    """A body that is wrong is told as a problem, with each mistake."""
+    """The response to a wrong body is a problem with each error."""
     wrong = MovieWrite(title="", year=1700)
     problem = create_movie.sync(client=client, body=wrong)
     assert isinstance(problem, Problem) and problem.status == 400

@@ -1,7 +1,7 @@
-"""The rules of the house, held against the tree with the standard library's ``ast``.
+"""The architecture rules, checked in the tree with the standard library's ``ast``.
 
 Each rule is a function that takes the folder of a package and returns one line for
-each breach. ``test_architecture_plants.py`` shows each of them a tree that breaks it.
+each violation. ``test_architecture_plants.py`` runs each rule on trees that break it.
 """
 
 import ast
@@ -29,29 +29,29 @@ from myapp.features import DOORS, FEATURES
 ROOT = Path(__file__).parent
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 IMPORTERS = {"import_module", "__import__", "import_string"}
-# Stands for what the code does not tell: a computed import, a local name.
+# For a name that is not known from the code: a computed import, a local name.
 UNKNOWN = "?"
-# Our modules beside the package; only its tests may lean on them.
+# Modules of the project outside the package; only tests may import them.
 BESIDE = {"conftest", "default_config", "wsgi"}
-# The rooms of core from the top; each may import itself and what is below. What only
-# developers need comes first, then the files that stand beside the rooms.
+# The rooms of core from the top; each may import itself and the rooms below. First come
+# the modules that only developers need, then the files outside the rooms.
 DEVELOPER, FLAT = "developer", "flat"
 ROOMS = (
     *(DEVELOPER, FLAT, "docs", "rest", "http"),
     *("stores", "model", "query", "schema", "errors", "access"),
 )
-# Whose imports are not for a start in production.
+# The modules that a start in production must not import.
 DEVELOPER_PLACES = re.compile(
     r"core/(scaffold|testing)/|core/stores/\w+/(scaffold|fixture)\.py$"
 )
-# What may import when it is called: the factory, and the loader of commands.
+# The functions that may import when they are called: the factory, the loader.
 LATE = {("__init__.py", "create_app"), ("core/loading.py", "import_when_used")}
-# A module or a name in one, as the loader takes it.
+# A name in a module, as the loader takes it: ``module:name``.
 OURS_AS_TEXT = re.compile(r"\w+(\.\w+)+:\w+\Z", re.ASCII)
-# Names that mean the same in each module that has them.
+# Names with the same meaning in each module.
 COMMON_NAMES = {"blueprint", "init_app", "log"}
-# Who may commit, and who may ask for it: code that no request runs, and the claim of
-# an Idempotency-Key, which must stand before the request begins.
+# The modules that may commit, and the modules that may ask for it: code outside
+# requests, and the claim of an Idempotency-Key, which is stored before the request.
 EDGE = re.compile(r"core/stores/(transaction|\w+/(store|fixture))\.py$")
 OUTSIDE_REQUESTS = {"cli.py", "jobs.py", "core/stores/sql/idempotency.py"}
 TRANSACTION = ("", ".transaction")
@@ -60,14 +60,14 @@ BY_HAND = re.compile(
     r"|register_error_handler)$|^werkzeug\.exceptions\b"
 )
 RESPONDERS = {"Response", "jsonify", "make_response", "respond", "response_class"}
-# To set something on these patches nothing: each stands for a request or a process.
+# Setting an attribute of these does not patch a library: they are context or process.
 PROXIES = re.compile(r"(flask\.(current_app|g|request|session)|os\.environ)\b")
 VENDORED = {"vendor", "_vendor", "vendored", "third_party"}
 MAX_FUNCTION, MAX_FILE, MAX_FACTORY = 45, 300, 59
 
 
 class Module:
-    """A python file below the folder of a package, parsed."""
+    """A parsed Python file below the folder of a package."""
 
     def __init__(self, root: Path, path: Path) -> None:
         self.place = path.relative_to(root).as_posix()
@@ -85,7 +85,7 @@ class Module:
         return f"{self.place}:{getattr(node, 'lineno', 1)}: {what}"
 
     def statements(self) -> Iterator[tuple[ast.AST, str, str]]:
-        """Each import statement: where, the full name, what it is called here."""
+        """Each import statement: its node, the full name, and the name in the file."""
         for node in self.nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -99,7 +99,7 @@ class Module:
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """What each imported name stands for; ``import a.b`` brings ``a``."""
+        """The full name of each imported name; ``import a.b`` imports ``a``."""
         brought = {call: name for _, name, call in self.statements()}
         tops = {call.partition(".")[0] for call in brought}
         return {**{top: top for top in tops}, **brought}
@@ -113,13 +113,13 @@ class Module:
         return UNKNOWN
 
     def calls(self, inside: ast.AST | None = None) -> Iterator[tuple[ast.Call, str]]:
-        """Each call, with the last part of the name that is called."""
+        """Each call, with the last part of the name of its function."""
         for node in ast.walk(inside) if inside else self.nodes:
             if isinstance(node, ast.Call):
                 yield node, self.dotted(node.func).rpartition(".")[2]
 
     def imports(self) -> Iterator[tuple[ast.AST, str]]:
-        """Each import, hidden ones too: where, and the full name."""
+        """Each import, also a hidden one: its node and the full name."""
         for node, name, _ in self.statements():
             yield node, name
         for node in self.nodes:
@@ -143,14 +143,14 @@ def code(root: Path) -> list[Module]:
 
 
 def folders(root: Path) -> set[str]:
-    """The features by their folders; one that holds only a cache is none."""
+    """The features by their folders; a folder with only a cache does not count."""
     files = [path.relative_to(root).parts for path in root.rglob("*") if path.is_file()]
     kept = [parts for parts in files if "__pycache__" not in parts]
     return {parts[0] for parts in kept if len(parts) > 1} - {"core"}
 
 
 def ours(root: Path, name: str) -> tuple[str, str]:
-    """Which part of our code a name is in, and where in it; blank for a library."""
+    """The part of the project that a name is in, and the rest; empty for a library."""
     first, second, third = (*name.split("."), "", "")[:3]
     if first == root.name:
         return second or first, third
@@ -158,7 +158,7 @@ def ours(root: Path, name: str) -> tuple[str, str]:
 
 
 def table(root: Path) -> tuple[list[dict[str, Any]], set[tuple[Any, ...]]]:
-    """The rows and the doors of the mount table, read without running it."""
+    """The rows and the doors of the mount table, read but not run."""
     rows, doors = [], set()
     for node in ast.walk(ast.parse((root / "features.py").read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Feature":
@@ -172,8 +172,8 @@ def table(root: Path) -> tuple[list[dict[str, Any]], set[tuple[Any, ...]]]:
 
 
 def violations_of_the_arrow(root: Path) -> list[str]:
-    """Core imports core, the mount table too, the factory the table on top, and wsgi
-    the factory, hidden imports included. Tests of core use the factory, no feature."""
+    """Core and the mount table import only core, the factory also the table, wsgi the
+    factory; hidden imports count. Tests of core use the factory, but not a feature."""
     reach = {"core": {"core"}, "features.py": {"core"}}
     reach["__init__.py"] = {"core", "features", UNKNOWN}
     reach["wsgi.py"] = {"core", "create_app"}
@@ -189,7 +189,7 @@ def violations_of_the_arrow(root: Path) -> list[str]:
 
 
 def violations_of_a_fresh_core(root: Path) -> list[str]:
-    """A new process that imports all of core has loaded no feature."""
+    """A new process that imports all of core does not load a feature."""
     program = f"""if True:
         import importlib, pkgutil, sys, {root.name}.core as core
         for item in pkgutil.walk_packages(core.__path__, core.__name__ + "."):
@@ -204,10 +204,12 @@ def violations_of_a_fresh_core(root: Path) -> list[str]:
 
 def violations_of_the_doors(root: Path) -> list[str]:
     """A feature imports itself, core and the doors that are open to it; its tests and
-    factories also the factories of others. The doors make no circle."""
+    factories also import the factories of others. The doors have no cycle."""
     rows, doors = table(root)
     features, names = folders(root), {row.get("name") for row in rows}
-    found = [f"door of no feature: {door}" for door in doors if not names >= {*door}]
+    found = [
+        f"door without a feature: {door}" for door in doors if not names >= {*door}
+    ]
     for module in modules(root):
         for node, name in module.imports() if module.layer in features else ():
             part, place = ours(root, name)
@@ -226,13 +228,13 @@ def violations_of_the_doors(root: Path) -> list[str]:
     try:
         TopologicalSorter(owners).prepare()
     except CycleError as error:
-        found.append(f"doors in a circle: {error.args[1]}")
+        found.append(f"doors in a cycle: {error.args[1]}")
     return found
 
 
 def violations_of_imports_on_top(root: Path) -> list[str]:
-    """No import inside a function, apart from the factory, whose parts can so be loaded
-    alone, and from the loader of what only commands and tests need."""
+    """No function imports, except the factory, whose parts can then be loaded alone,
+    and the loader of modules that only commands and tests need."""
     found = []
     for module in modules(root):
         inside: set[ast.AST] = set()
@@ -242,12 +244,12 @@ def violations_of_imports_on_top(root: Path) -> list[str]:
                     inside.update(ast.walk(node))
         for node, name in module.imports():
             if node in inside and not isinstance(node, ast.Constant):
-                found.append(module.at(node, f"imports {name} in here"))
+                found.append(module.at(node, f"imports {name} in a function"))
     return found
 
 
 def room_of(place: str) -> str:
-    """The room of a file of core, by its place."""
+    """The room of a file of core, by its path."""
     if DEVELOPER_PLACES.match(place):
         return DEVELOPER
     parts = place.split("/")
@@ -255,7 +257,7 @@ def room_of(place: str) -> str:
 
 
 def file_of(root: Path, name: str) -> str:
-    """The file of ours that an import of a full name loads; blank for a library."""
+    """The project file that an import of a full name loads; empty for a library."""
     parts = name.split(".")
     if parts[0] != root.name:
         return ""
@@ -268,9 +270,9 @@ def file_of(root: Path, name: str) -> str:
 
 
 def violations_of_the_rooms(root: Path) -> list[str]:
-    """Each room of core imports itself and the rooms below it. A text that names one
-    of our modules counts when the code of a room has it, but not in the table of
-    commands and in what a store registers, which are loaded when they are used."""
+    """Each room of core imports itself and the rooms below it. A string that names a
+    module of the project counts as an import, except in the table of commands and the
+    registration of a store, because these are loaded when they are used."""
     found = []
     for module in code(root):
         room = room_of(module.place)
@@ -292,8 +294,8 @@ def violations_of_the_rooms(root: Path) -> list[str]:
 
 
 def violations_of_a_room_alone(root: Path) -> list[str]:
-    """A new process that imports one room has loaded no room above it, and no feature;
-    a start in production has loaded nothing that only developers need."""
+    """A new process that imports one room does not load a room above it, or a feature;
+    a start in production does not load modules that only developers need."""
     found = []
     rooms = [name for name in ROOMS if (root / "core" / name).is_dir()]
     for room in [*rooms, "wiring"]:
@@ -311,7 +313,7 @@ def violations_of_a_room_alone(root: Path) -> list[str]:
 
 
 def exported(init: Path) -> set[str]:
-    """What the door of a room exports."""
+    """The names that the door of a room exports."""
     for node in ast.parse(init.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign):
             if getattr(node.targets[0], "id", "") == "__all__":
@@ -320,7 +322,7 @@ def exported(init: Path) -> set[str]:
 
 
 def violations_of_the_doors_of_rooms(root: Path) -> list[str]:
-    """A feature imports what the door of a room exports, and no module behind it."""
+    """A feature imports the names that the door of a room exports, not its modules."""
     features, found = folders(root), []
     for module in modules(root):
         for node, name in module.imports() if module.layer in features else ():
@@ -329,12 +331,12 @@ def violations_of_the_doors_of_rooms(root: Path) -> list[str]:
             door, _, last = name.rpartition(".")
             init = root.joinpath(*door.split(".")[1:], "__init__.py")
             if not init.is_file() or last not in exported(init):
-                found.append(module.at(node, f"imports {name}, which is no door"))
+                found.append(module.at(node, f"imports {name}, which is not a door"))
     return found
 
 
 def violations_of_the_request(root: Path) -> list[str]:
-    """Nothing below ``http`` imports the request of Flask."""
+    """No room below ``http`` imports the request of Flask."""
     found = []
     for module in code(root):
         room = room_of(module.place) if module.layer == "core" else FLAT
@@ -348,7 +350,7 @@ def violations_of_the_request(root: Path) -> list[str]:
 
 
 def violations_of_one_name(root: Path) -> list[str]:
-    """A public function, class or constant of core has a name that no other has."""
+    """Each public function, class or constant of core has a unique name."""
     places: dict[str, list[str]] = {}
     for module in code(root):
         if module.layer != "core" or module.is_test or module.is_developer:
@@ -372,7 +374,7 @@ def violations_of_one_name(root: Path) -> list[str]:
 
 
 def violations_of_the_mount_table(root: Path) -> list[str]:
-    """Rows and folders are the same, and a row says its name and prefix in full."""
+    """Each row has a folder and each folder a row, with the full name and prefix."""
     rows, _ = table(root)
     names = [row.get("name", "") for row in rows]
     prefixes = [row.get("url_prefix", "") for row in rows]
@@ -380,16 +382,16 @@ def violations_of_the_mount_table(root: Path) -> list[str]:
     for name, prefix in zip(names, prefixes):
         valid = re.fullmatch(r"[a-z][a-z0-9_]*", name) and not keyword.iskeyword(name)
         if not valid or name == "core":
-            found.append(f"{name!r} is no name for a feature")
+            found.append(f"{name!r} is not a name for a feature")
         if not re.fullmatch(r"(/[a-z0-9]+(-[a-z0-9]+)*)+", prefix):
-            found.append(f"{name}: {prefix!r} is no prefix")
+            found.append(f"{name}: {prefix!r} is not a prefix")
         if names.count(name) > 1 or prefixes.count(prefix) > 1:
-            found.append(f"{name}: its name or its prefix is there twice")
+            found.append(f"{name}: its name or its prefix is used twice")
     return found
 
 
 def violations_of_the_transaction(root: Path) -> list[str]:
-    """Only the edge commits, and only code that no request runs asks it to."""
+    """Only the edge commits, and only code outside requests asks for a commit."""
     found = []
     for module in code(root):
         for node in module.nodes if not EDGE.match(module.place) else ():
@@ -408,7 +410,7 @@ def violations_of_the_transaction(root: Path) -> list[str]:
 
 
 def is_http_error(name: str) -> bool:
-    """Whether a name means an HTTP error of a library, wherever it was imported."""
+    """Whether a name is an HTTP error of a library, from any import."""
     place, _, last = name.rpartition(".")
     thing = getattr(sys.modules.get(place), last, None)
     is_error = isinstance(thing, type) and issubclass(thing, HTTPException)
@@ -416,7 +418,7 @@ def is_http_error(name: str) -> bool:
 
 
 def is_error_status(module: Module, node: ast.AST) -> bool:
-    """Whether a node says 400 or more, as a number, a text or an ``HTTPStatus``."""
+    """Whether a node is 400 or more, as a number, a text or an ``HTTPStatus``."""
     value = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
     place, _, name = module.dotted(node).removesuffix(".value").rpartition(".")
     if place == "http.HTTPStatus":
@@ -425,7 +427,7 @@ def is_error_status(module: Module, node: ast.AST) -> bool:
 
 
 def answers_by_hand(module: Module, node: ast.AST) -> bool:
-    """Whether a node makes the response of an error, or another class of errors."""
+    """Whether a node makes an error response, or a new class of errors."""
     parts: list[ast.AST] = []
     if isinstance(node, ast.Return) and isinstance(node.value, ast.Tuple):
         parts = list(node.value.elts[1:])
@@ -444,7 +446,7 @@ def answers_by_hand(module: Module, node: ast.AST) -> bool:
 
 
 def violations_of_one_error(root: Path) -> list[str]:
-    """A feature raises ``Problem``, and makes no error in any other way."""
+    """A feature makes errors only with ``raise Problem``."""
     features, found = folders(root), []
     for module in code(root):
         if module.layer not in features:
@@ -460,7 +462,7 @@ def violations_of_one_error(root: Path) -> list[str]:
 
 
 def changed_by(module: Module, node: ast.AST) -> str:
-    """The name of what a node sets or deletes something on, if it does."""
+    """The name of the object of which a node sets or deletes an attribute, if any."""
     if isinstance(node, (ast.Attribute, ast.Subscript)):
         return "" if isinstance(node.ctx, ast.Load) else module.dotted(node.value)
     if isinstance(node, ast.Call) and node.args:
@@ -470,7 +472,7 @@ def changed_by(module: Module, node: ast.AST) -> str:
 
 
 def required_libraries() -> set[str]:
-    """The packages that the requirements bring."""
+    """The packages that the requirements install."""
     text = (ROOT.parent / "requirements.txt").read_text(encoding="utf-8")
     pinned = {plain(name) for name in re.findall(r"^[\w.-]+", text, re.MULTILINE)}
     brought = packages_distributions().items()
@@ -478,12 +480,12 @@ def required_libraries() -> set[str]:
 
 
 def plain(distribution: str) -> str:
-    """The name of a distribution as the packaging standard normalizes it."""
+    """The normalized name of a distribution, by the packaging standard."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def violations_of_libraries(root: Path) -> list[str]:
-    """Nothing that was imported from a library is changed, and none is copied in."""
+    """No imported object of a library is changed, and no library is copied in."""
     found = []
     for module in modules(root):
         for node in module.nodes:
@@ -494,7 +496,7 @@ def violations_of_libraries(root: Path) -> list[str]:
     libraries = VENDORED | required_libraries()
     for path in root.rglob("*"):
         is_code = path.is_dir() or path.suffix == ".py"
-        # A store has the name of its library.
+        # The package of a store has the name of its library.
         is_ours = path.parent in (root, root / "core" / "stores")
         if is_code and path.stem in libraries and not is_ours:
             found.append(f"{path.relative_to(root)}: a library in the tree")
@@ -502,7 +504,7 @@ def violations_of_libraries(root: Path) -> list[str]:
 
 
 def violations_of_size(root: Path) -> list[str]:
-    """Each file can be read in one sitting, and each function at a glance."""
+    """Each file and each function is short."""
     found = []
     for module in modules(root):
         if module.file.startswith("test_"):
@@ -518,7 +520,7 @@ def violations_of_size(root: Path) -> list[str]:
 
 
 def violations_of_docstrings(root: Path) -> list[str]:
-    """Each module, and each public class, method and function, says what it is."""
+    """Each module, and each public class, method and function, has a docstring."""
     found = []
     for module in code(root):
         documented: list[Any] = [module.tree]
@@ -540,15 +542,15 @@ def settings(root: Path) -> set[str]:
 
 
 def violations_of_settings(root: Path) -> list[str]:
-    """Each setting is read, by us or by Flask."""
+    """Each setting is read, by the project or by Flask."""
     words = {word for module in code(root) for word in re.findall(r"\w+", module.text)}
     unused = settings(root) - words - {*Flask.default_config}
     return [f"nothing reads {name}" for name in sorted(unused)]
 
 
 def violations_of_the_readme(root: Path) -> list[str]:
-    """The README, once there is one, names each setting and each feature; it and the
-    pages in ``docs`` name no file of ours that is not there."""
+    """The README, if it exists, names each setting and each feature; it and the pages
+    in ``docs`` name only files that exist."""
     readme = root.parent / "README.md"
     if not readme.exists():
         return []
@@ -565,7 +567,7 @@ def violations_of_the_readme(root: Path) -> list[str]:
 
 
 def arrows_of(root: Path) -> set[tuple[str, str]]:
-    """Which room of core imports which other one, what developers need apart."""
+    """The imports between rooms of core, without the modules for developers."""
     arrows = set()
     for module in code(root):
         if module.layer == "core" and not module.is_developer:
@@ -578,7 +580,7 @@ def arrows_of(root: Path) -> set[tuple[str, str]]:
 
 
 def without_shortcuts(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The arrows that do not follow from others."""
+    """The arrows that do not follow from other arrows."""
 
     def below(room: str) -> set[str]:
         direct = {other for one, other in arrows if one == room}
@@ -592,7 +594,7 @@ def without_shortcuts(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def violations_of_the_picture(root: Path) -> list[str]:
-    """The picture of the rooms in the README shows the imports, and nothing else."""
+    """The picture of the rooms in the README shows the real imports, and only these."""
     readme = root.parent / "README.md"
     if not readme.exists():
         return []
@@ -618,7 +620,7 @@ def test_the_tree_keeps_the_rule(name: str) -> None:
 
 
 def test_the_mount_table_is_what_its_text_says() -> None:
-    """The rules read it without running it, so it has to be literal."""
+    """The rules read it and do not run it, so it must be literal."""
     rows, doors = table(ROOT)
     assert [Feature(**row) for row in rows] == [*FEATURES]
     assert doors == DOORS

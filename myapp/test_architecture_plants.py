@@ -1,5 +1,5 @@
-"""Every rule of the house is seen to fail: on trees that break it, and on routes and
-schemas that do. What a rule must let pass is in the clean tree.
+"""Every architecture rule fails on trees, routes and schemas that break it, and passes
+on the clean tree, which has everything that the rules must accept.
 """
 
 import os
@@ -31,7 +31,7 @@ from myapp.core.wiring import mount
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 # Routes that core adds to every feature.
 PAGES = {"docs", "swagger"}
-# Flask's own route of the style of our pages.
+# Flask's own route, for the style sheet of the pages.
 STATIC = "/static/<path:filename>"
 TABLE = """
 FEATURES = (
@@ -145,11 +145,11 @@ EMPTY = "\0"
 
 
 def row(name: str, prefix: str) -> str:
-    """A row that is added to the mount table."""
+    """Code that adds a row to the mount table."""
     return f"FEATURES += (Feature({name!r}, {prefix!r}, 'public'),)"
 
 
-# What each rule reports: a file, what is added to it, and words of the report if they
+# What each rule must report: a file, the added code, and words of the report if they
 # are not the name of the file.
 PLANTS = {
     "the_arrow": [
@@ -186,9 +186,9 @@ PLANTS = {
         ("carts/a.py", "import conftest"),
         ("carts/test_a.py", "from myapp.films.models import Film"),
         ("films/a.py", "from ..carts.door import total"),
-        ("features.py", "DOORS |= {('films', 'carts')}", "circle"),
-        ("features.py", "DOORS |= {('films', 'films')}", "circle"),
-        ("features.py", "DOORS |= {('films', 'nothing')}", "no feature"),
+        ("features.py", "DOORS |= {('films', 'carts')}", "cycle"),
+        ("features.py", "DOORS |= {('films', 'films')}", "cycle"),
+        ("features.py", "DOORS |= {('films', 'nothing')}", "without a feature"),
     ],
     "imports_on_top": [
         ("core/a.py", "def f():\n    import json"),
@@ -260,14 +260,14 @@ PLANTS = {
     "the_mount_table": [
         ("ghost/a.py", "", "ghost: row or folder is missing"),
         ("features.py", row("ghost", "/ghost"), "ghost: row or folder is missing"),
-        ("features.py", row("core", "/core"), "'core' is no name"),
-        ("features.py", row("Big-Name", "/big"), "'Big-Name' is no name"),
-        ("features.py", row("class", "/class"), "'class' is no name"),
-        ("features.py", row("other", "other"), "'other' is no prefix"),
-        ("features.py", row("other", "/other/"), "'/other/' is no prefix"),
-        ("features.py", row("other", ""), "'' is no prefix"),
-        ("features.py", row("other", "/films"), "is there twice"),
-        ("features.py", row("films", "/other"), "is there twice"),
+        ("features.py", row("core", "/core"), "'core' is not a name"),
+        ("features.py", row("Big-Name", "/big"), "'Big-Name' is not a name"),
+        ("features.py", row("class", "/class"), "'class' is not a name"),
+        ("features.py", row("other", "other"), "'other' is not a prefix"),
+        ("features.py", row("other", "/other/"), "'/other/' is not a prefix"),
+        ("features.py", row("other", ""), "'' is not a prefix"),
+        ("features.py", row("other", "/films"), "is used twice"),
+        ("features.py", row("films", "/other"), "is used twice"),
     ],
     "the_transaction": [
         ("films/a.py", "sql.session.commit()"),
@@ -350,7 +350,7 @@ PLANTS = {
 
 
 def write_tree(folder: Path, place: str = "", text: str = "") -> Path:
-    """The clean tree, with something added to one of its files."""
+    """Write the clean tree, with text added to one of its files."""
     files = {Path(name): content for name, content in CLEAN.items()}
     if place:
         path = Path(os.path.normpath(f"myapp/{place}"))
@@ -392,7 +392,7 @@ ANSWER: JSON = {
 def resource(
     answer: Callable[[], Any] = dict, schema: JSON = ANSWER, access: str = ""
 ) -> type[Resource]:
-    """A resource that answers GET, and states its access on that method if any."""
+    """A resource with a GET, which states its access if there is any."""
 
     class Plant(Resource):
         @describe({200: schema, 204: None}, errors=(400,))
@@ -405,7 +405,7 @@ def resource(
 
 
 def plant_app(resource: type[Resource], feature: Feature = STATED) -> App:
-    """An application with one more feature, ``/plant/x``; no store is reached."""
+    """An application with one more feature, ``/plant/x``; it does not use a store."""
     app = create_app({})
     blueprint, api = feature_blueprint(feature.name, __name__)
     api.namespace("plants", path="/").route("/x")(resource)
@@ -415,7 +415,7 @@ def plant_app(resource: type[Resource], feature: Feature = STATED) -> App:
 
 
 def silent_routes(app: App) -> list[str]:
-    """The routes that state no access, each with the method."""
+    """The routes without a stated access, each with the method."""
     features, found = app.extensions["features"], []
     for rule in app.url_map.iter_rules():
         row = getattr(features.get(rule.endpoint.partition(".")[0]), "access", None)
@@ -428,7 +428,7 @@ def silent_routes(app: App) -> list[str]:
 
 
 def test_every_route_states_its_access() -> None:
-    """Those of no feature included; only Flask's own route of static files does not."""
+    """Routes outside the features too, except Flask's own route of static files."""
     app = create_app({})
     assert {route.partition(" ")[2] for route in silent_routes(app)} == {STATIC}
     app.add_url_rule("/silent", view_func=lambda: "")
@@ -457,7 +457,7 @@ def test_access_is_stated_on_the_row_the_resource_or_the_method(level: str) -> N
 
 
 def descriptions(app: App) -> Iterator[tuple[str, Any]]:
-    """Each method of each route of a feature, and what it describes, if it does."""
+    """Each method of each route of a feature, and its description, if any."""
     for rule in app.url_map.iter_rules():
         feature, _, name = rule.endpoint.partition(".")
         if feature in app.extensions["features"] and name not in PAGES:
@@ -471,7 +471,7 @@ def undescribed(app: App) -> list[str]:
 
 
 def test_every_route_of_a_feature_is_described() -> None:
-    """A route that is not would escape the check of the test client."""
+    """The test client could not check a route that is not described."""
     app = create_app({})
     assert undescribed(app) == []
     blueprint, _ = feature_blueprint("plant", __name__)
@@ -507,7 +507,7 @@ BAD_SCHEMAS: dict[str, tuple[JSON, Any]] = {
 
 @pytest.mark.parametrize("schema, error", BAD_SCHEMAS.values(), ids=BAD_SCHEMAS)
 def test_a_bad_schema_stops_the_start(schema: JSON, error: Any) -> None:
-    """The store of schemas refuses it, and so does the mounting of a route with it."""
+    """The registry of schemas refuses it, and so does mounting a route with it."""
     schema = {"$id": "/schemas/plant.json", "type": "array", **schema}
     schemas = Schemas()
     schemas.add(PROBLEM_SCHEMA)
@@ -546,7 +546,7 @@ def as_problem(body: Any) -> Response:
     return respond(body, 400, headers)
 
 
-# What a view answers, and the status that its test expects.
+# The response of a view function, and the status that its test expects.
 ANSWERS_AS_DESCRIBED: dict[str, tuple[Callable[[], Any], int]] = {
     "the schema": (lambda: {"n": 1}, 200),
     "no body": (lambda: respond(None, 204), 204),

@@ -1,4 +1,4 @@
-"""Features come and go by one command each, and what is left passes its tests."""
+"""Features are added and removed by one command each, and the tests still pass."""
 
 import json
 import os
@@ -14,7 +14,7 @@ LEFT_OUT = """
 .git .venv .venvs .*_cache .hypothesis .coverage* instance __pycache__ node_modules
 screenshots
 """.split()
-# Core knows no feature; of its tests, these look at what is mounted.
+# Core does not know the features, but these tests of core read the mount table.
 LOOKING = ("docs/test_pages.py", "stores/sql/test_migrations.py")
 TIMEOUT = 500
 SCHEMA = {
@@ -49,7 +49,7 @@ SCHEMA = {
 
 
 class Checkout:
-    """A copy of this tree, under git, with commands that run in it."""
+    """A copy of this tree in a git repository, and commands that run in it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -62,8 +62,8 @@ class Checkout:
         self.run("git", *author, "commit", "--quiet", "--message", "all")
 
     def run(self, *command: str, more: dict[str, str] | None = None) -> str:
-        """What a command says; it must succeed."""
-        # Settings of this run, its coverage and its engines are not those of the other.
+        """The output of a command, which must succeed."""
+        # The command must not get the settings, coverage and engines of this run.
         foreign = ("MYAPP_", "TEST_", "PYTEST_", "COV_", "COVERAGE_", "FLASK_", "GIT_")
         env = {one: v for one, v in os.environ.items() if not one.startswith(foreign)}
         outcome = subprocess.run(
@@ -79,11 +79,11 @@ class Checkout:
         return outcome.stdout
 
     def python(self, *arguments: str, more: dict[str, str] | None = None) -> str:
-        """What a module of Python says."""
+        """The output of a Python module, run with ``-m``."""
         return self.run(sys.executable, "-m", *arguments, more=more)
 
     def test(self, *places: str, more: dict[str, str] | None = None) -> None:
-        """Run the tests in some places, and those that look at what is mounted."""
+        """Run the tests in some places, and the tests that read the mount table."""
         look = [f"myapp/core/{name}" for name in LOOKING]
         options = ["-q", "-x", "-p", "no:cacheprovider"]
         self.python(
@@ -129,7 +129,7 @@ def test_new_features_pass_their_tests_and_leave_nothing(
     checkout.python("mypy")
     checkout.python("flask", "openapi", "--check")
     checkout.test(*(f"myapp/{name}" for name in made))
-    # Their migrations go both ways on each engine.
+    # Their migrations run up and down on each engine.
     urls = os.environ.get("TEST_DATABASE_URLS", "")
     checkout.test(more={"TEST_DATABASE_URLS": urls})
     checkout.python("flask", "db", "upgrade")

@@ -1,4 +1,4 @@
-"""Carts over HTTP: the contract, and their time to live."""
+"""Carts over HTTP: the contract, and the time to live."""
 
 import time
 from typing import Any
@@ -66,7 +66,7 @@ def test_an_expired_cart_is_gone_and_leaves_the_list(
     client.delete(url, expect=404)
     assert client.get("/carts/").json["items"] == [kept]
     with app.app_context():
-        # Nothing of it is left in any index.
+        # No index has an entry for it.
         assert redis_store.zcard("{cart}:ids") == redis_store.zcard("{cart}:expires")
         assert redis_store.zcard("{cart}:ids") == 1
 

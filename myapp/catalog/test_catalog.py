@@ -1,4 +1,4 @@
-"""The catalog over HTTP: both contracts, and what is its own."""
+"""The catalog over HTTP: the contract of both resources, and their own rules."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Clients made from the description: each is generated anew, and used."""
+"""Clients generated from the OpenAPI document: each is generated again, and used."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ TIMEOUT = 300
 
 
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command; nothing is asserted."""
+    """Run a command, without a check of its exit status."""
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", **more}
     return subprocess.run(
         command, cwd=cwd, env=env, text=True, capture_output=True, timeout=TIMEOUT
@@ -24,7 +24,7 @@ def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[st
 
 
 def said(outcome: subprocess.CompletedProcess[str]) -> str:
-    """What a command that must succeed has said."""
+    """The output of a command, which must have succeeded."""
     told = outcome.stdout + outcome.stderr
     assert outcome.returncode == 0, told[-3000:]
     return told
@@ -32,7 +32,7 @@ def said(outcome: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.fixture
 def document(own_app: App, tmp_path: Path) -> Path:
-    """The description of this application as a file."""
+    """A file with the OpenAPI document of this application."""
     path = tmp_path / "openapi.json"
     path.write_bytes(own_app.test_client().get("/openapi.json").data)
     return path

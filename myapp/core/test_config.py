@@ -1,4 +1,4 @@
-"""The configuration: which setting wins, and what is refused before the start."""
+"""The configuration: the precedence of settings, and refusals before the start."""
 
 import logging
 import os
@@ -25,7 +25,7 @@ Settings = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """An instance folder of the test's own; the logs of this process stay as set."""
+    """A temporary instance folder; the logging of this process is kept."""
     monkeypatch.setenv("MYAPP_INSTANCE_PATH", str(tmp_path))
     loggers = (logging.getLogger(), logging.getLogger("myapp"))
     saved = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
@@ -37,14 +37,14 @@ def instance(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def stores(redis_url: str, tmp_path: Path) -> Settings:
-    """Settings that name both stores."""
+    """Settings with the URLs of both stores."""
     database = f"sqlite:///{tmp_path / 'test.db'}"
     return {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
 
 
 @pytest.fixture
 def build(stores: Settings) -> Iterator[Build]:
-    """Builds an application from settings, in production unless they say otherwise."""
+    """A function that builds an application from settings, by default in production."""
     built = []
 
     def build(**settings: Any) -> App:
@@ -60,7 +60,7 @@ def build(stores: Settings) -> Iterator[Build]:
 
 
 def refusal(build: Build, **settings: Any) -> str:
-    """The one line with which a start is refused."""
+    """The message, of one line, of a refused start."""
     with pytest.raises(ConfigError) as raised:
         build(**settings)
     text = str(raised.value)
@@ -192,7 +192,7 @@ def test_an_instance_folder_that_a_store_needs_must_be_writable(
 ) -> None:
     file = instance / "file"
     file.touch()
-    # Below a file, because root may write into any folder.
+    # The folder is below a file, because root may write into any folder.
     monkeypatch.setenv("MYAPP_INSTANCE_PATH", str(file / "instance"))
     build()
     text = refusal(build, **{name: ""})

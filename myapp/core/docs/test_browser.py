@@ -1,4 +1,4 @@
-"""The pages in a browser, under their policy: whole, and without a complaint."""
+"""The pages in a browser, with their Content-Security-Policy: complete, no errors."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 def count_operations(document: Any) -> int:
-    """How many operations a document describes."""
+    """The number of operations in a document."""
     return sum(len(METHODS & set(path)) for path in document["paths"].values())
 
 

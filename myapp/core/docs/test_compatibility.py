@@ -1,4 +1,4 @@
-"""The released description is kept: what breaks a client is found, what adds is not."""
+"""Compatibility: a change that breaks released clients is found; an addition passes."""
 
 import json
 from collections.abc import Callable
@@ -60,7 +60,7 @@ DOCUMENT: Any = {
 
 
 def changed(*path: Any, to: Any = None) -> Any:
-    """The document with another value at a path; without one, the value is gone."""
+    """The document with another value at a path; ``None`` removes the value."""
     document = json.loads(json.dumps(DOCUMENT))
     part = document
     for key in path[:-1]:
@@ -73,7 +73,7 @@ def changed(*path: Any, to: Any = None) -> Any:
 
 
 def field(of: str, name: str, to: Any = None) -> Any:
-    """The document with another field in one of its schemas."""
+    """The document with a changed field in one of its schemas."""
     return changed("components", "schemas", of, "properties", name, to=to)
 
 
@@ -194,7 +194,7 @@ def test_what_adds_passes(new: Any) -> None:
 def flask(
     own_app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """``flask openapi`` in a tree of this test's own."""
+    """``flask openapi`` in a temporary tree."""
     monkeypatch.setattr(own_app, "root_path", str(tmp_path / "myapp"))
     return lambda *options: own_app.test_cli_runner().invoke(args=["openapi", *options])
 

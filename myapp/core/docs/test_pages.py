@@ -1,4 +1,4 @@
-"""The pages beside the features, and the Swagger page of each."""
+"""The pages of the core, and the Swagger page of each feature."""
 
 import re
 from random import Random
@@ -18,7 +18,7 @@ from myapp.core.schema.registry import Schemas, references
 from myapp.core.schema.validator import ecma_pattern
 from myapp.core.testing import Client
 
-# Parts of which texts are made that are nearly right.
+# Parts of texts that are nearly valid.
 YEARS = ["0000", "0001", "0004", "1900", "2000", "2023", "2024", "9999"]
 DAYS = [YEARS, ["-"], ["00", "01", "02", "04", "12", "13"], ["-"]]
 DAYS += [["00", "01", "28", "29", "30", "31", "32"]]
@@ -154,8 +154,8 @@ def test_swagger_ui_is_version_5(client: Client) -> None:
 
 
 def test_the_openapi_document_is_valid_and_whole(client: Client, app: App) -> None:
-    answer = client.get("/openapi.json")
-    document = answer.json
+    response = client.get("/openapi.json")
+    document = response.json
     OpenAPIV31SpecValidator(document).validate()
     served = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
@@ -181,7 +181,7 @@ def test_the_openapi_document_is_valid_and_whole(client: Client, app: App) -> No
         f"#/components/headers/{name}" for name in document["components"]["headers"]
     }
     assert set(references(document)) <= named
-    again = {"If-None-Match": answer.headers["ETag"]}
+    again = {"If-None-Match": response.headers["ETag"]}
     assert client.get("/openapi.json", headers=again, expect=304).data == b""
     assert "/openapi.json" in client.get("/docs").text
 
@@ -229,8 +229,8 @@ def test_what_a_path_takes_is_not_what_its_neighbour_takes(client: Client) -> No
     for url in ("/batch", "/batch/"):
         for path in mounted_paths(client, "/batch"):
             for method in ("PUT", "DELETE", "GET", "TRACE"):
-                answer = client.open(f"{path[:-6]}{url}", method=method, expect=405)
-                assert answer.headers["Allow"] == "OPTIONS, POST"
+                response = client.open(f"{path[:-6]}{url}", method=method, expect=405)
+                assert response.headers["Allow"] == "OPTIONS, POST"
             assert client.options(path).headers["Allow"] == "OPTIONS, POST"
 
 

@@ -1,5 +1,5 @@
-"""The description is true: Schemathesis sends what it allows and what it forbids, and
-holds every answer against it, with every check that it has."""
+"""The OpenAPI document is true: Schemathesis sends requests that it allows and requests
+that it forbids, and runs all its checks on every response."""
 
 import re
 from typing import Any
@@ -16,15 +16,15 @@ from myapp.core.schema.strict_json import MAX_INTEGER
 EXAMPLES = 30
 CONFIG: dict[str, Any] = {
     "seed": 1,
-    # NUL is refused everywhere; no schema says so.
+    # NUL is refused everywhere, but not by a schema.
     "generation": {"max-examples": EXAMPLES, "allow-x00": False},
     "checks": {
-        # What a schema allows may still contradict what is stored (409, 412, 422), or
-        # be too large as a whole (413).
+        # A body that a schema allows may still conflict with stored records (409, 412,
+        # 422), or be too large (413).
         "positive_data_acceptance": {
             "expected-statuses": ["2xx", "304", "404", "409", "412", "413", "422"]
         },
-        # A precondition may fail before the body is looked at.
+        # A precondition may fail before the body is checked.
         "negative_data_rejection": {
             "expected-statuses": [
                 *("400", "404", "405", "409", "412", "413", "415", "422")
@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
         },
     },
 }
-# It knows the syntax of this header, but not together with a pattern.
+# Schemathesis knows the syntax of this header, but not together with a pattern.
 schemathesis.openapi.format(
     "entity-tags", st.from_regex(re.compile(TAGS_PATTERN, re.ASCII), fullmatch=True)
 )
@@ -40,7 +40,7 @@ schemathesis.openapi.format(
 
 @schemathesis.hook
 def filter_body(_context: Any, body: Any) -> bool:
-    """Integers beyond 64 bits are refused everywhere; no schema says so."""
+    """Integers beyond 64 bits are refused everywhere, but not by a schema."""
     if isinstance(body, dict):
         return all(filter_body(_context, value) for value in body.values())
     if isinstance(body, list):
@@ -50,14 +50,14 @@ def filter_body(_context: Any, body: Any) -> bool:
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
-    """No schema tells which cursors were signed here, so that only bad ones are made
-    up; good ones are followed by the conformance suite."""
+    """Schemathesis cannot sign a cursor, so only its negative cases keep one; the
+    conformance suite tests valid cursors."""
     if case.meta and case.meta.generation.mode.is_positive and case.query:
         case.query.pop("cursor", None)
 
 
 def failures(event: events.ScenarioFinished) -> list[str]:
-    """What one scenario has found, with the request that shows it."""
+    """The failures of one scenario, each with its request."""
     found = []
     for id, checks in event.recorder.checks.items():
         for check in checks:
@@ -84,6 +84,6 @@ def test_schemathesis_finds_nothing(own_app: App) -> None:
             cases[phase] = cases.get(phase, 0) + len(event.recorder.cases)
         assert not isinstance(event, (events.NonFatalError, events.FatalError)), event
     assert found == []
-    # Each phase has done its work.
+    # Each phase has run test cases.
     assert min(cases.get(name, 0) for name in ("examples", "stateful")) > 20, cases
     assert min(cases.get(name, 0) for name in ("coverage", "fuzzing")) > 500, cases

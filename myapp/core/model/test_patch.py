@@ -1,5 +1,5 @@
 """Patches: the examples of RFC 7396 and RFC 6902; nested, nullable and hidden fields
-over HTTP. In the tables: kind, path, value or ``from``, several behind semicolons."""
+over HTTP. A table has operations as kind, path, value or ``from``, with semicolons."""
 
 import json
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ from myapp.core.wiring import mount
 PLANTED = MetaData(naming_convention=sql.metadata.naming_convention)
 SECRET = "hidden-7c1f"
 CHEST = {"label": "tools", "secret": SECRET, "any": {"a": 1}, "mood": None}
-# Target, patch and result: RFC 7396, appendix A, and a few of our own.
+# Target, patch and result: RFC 7396, appendix A, and more.
 MERGES = """\
 {"a": "b"} | {"a": "c"} | {"a": "c"}
 {"a": "b"} | {"b": "c"} | {"a": "b", "b": "c"}
@@ -49,7 +49,7 @@ MERGES = """\
 {"a": 1} | {"a": [null, {"b": null}]} | {"a": [null, {"b": null}]}
 {"a": {"b": 1}} | {"a": {}, "": {"": false}} | {"a": {"b": 1}, "": {"": false}}
 """
-# Document, patch and result: what succeeds in RFC 6902, appendix A, and our own.
+# Document, patch and result: the successes in RFC 6902, appendix A, and more.
 PATCHES = """\
 {"a": 1} | add /b 2 | {"a": 1, "b": 2}
 {"a": [1, 3]} | add /a/1 2 | {"a": [1, 2, 3]}
@@ -73,7 +73,7 @@ PATCHES = """\
 """
 NO_INDEXES = ("00", "01", "-1", "+1", "1.0", "1e0", "\t1", "١", "²", "length", "", "3")
 NO_INDEXES += ("9" * 5000, str(2**64), "-", "-/0", "0/a", "0/0", "1/01")
-# What does not fit {"a": 1, "l": [1, [2], 0], "s": "x", "n": null, "t": true}.
+# Operations that fail on {"a": 1, "l": [1, [2], 0], "s": "x", "n": null, "t": true}.
 CONFLICTS = """\
 replace /b 1; remove /b; copy /a /b; move /a /b; test /b 1; test /b null; add /b/c 1
 move /l/0 /l; move /l/- /l; move /l/0/0 /l/0; move /a/b /a; remove /__class__
@@ -93,12 +93,12 @@ BOMBS = {
     "scanned": f"add /l {[0] * 200_000 + [1] * 200}" + "; remove /l 1" * 200,
     "18,000 deep by moves": "; ".join(300 * [WRAP]),
 }
-# A value as text, where 1 is not true.
+# A value as text, in which 1 and true differ.
 exact = partial(json.dumps, sort_keys=True)
 
 
 def chest_schema(name: str) -> Any:
-    """A write schema with all that a patch may meet."""
+    """A write schema with every kind of field that a patch can change."""
     text = {"type": "string", "minLength": 1, "maxLength": 40}
     side = {"type": "object", "properties": {"cm": {"type": "integer", "minimum": 1}}}
     side |= {"required": ["cm"], "additionalProperties": False}
@@ -141,7 +141,7 @@ class PlantedTrunk(RedisModel):
 def planted(
     servers: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[App]:
-    """An application with both models; its records stay until the last test."""
+    """An application with both models; its records are kept until the last test."""
     for app in build_app(servers, tmp_path_factory.mktemp("patch")):
         blueprint, api = feature_blueprint("planted", __name__)
         for model in (PlantedChest, PlantedTrunk):
@@ -155,7 +155,7 @@ def planted(
 
 
 class Chest:
-    """A stored record, and ways to change it."""
+    """A stored record, and methods to change it."""
 
     def __init__(self, app: App, model: Any) -> None:
         self.client: Any = app.test_client()
@@ -164,18 +164,18 @@ class Chest:
         self.url = f"/planted/{model.__name__}/{self.record['id']}"
 
     def patch(self, body: Any, expect: int = 200) -> Any:
-        """PATCH it: a list is a JSON Patch. What fails changes nothing."""
+        """PATCH it: a list is a JSON Patch. A failed patch must change nothing."""
         kind = JSON_PATCH if isinstance(body, list) else MERGE_PATCH
         sent = {"data": json.dumps(body), "content_type": kind, "expect": expect}
-        answer = self.client.patch(self.url, headers={"If-Match": "*"}, **sent)
+        response = self.client.patch(self.url, headers={"If-Match": "*"}, **sent)
         after = self.client.get(self.url).json
-        assert after == (answer.json if expect == 200 else self.record)
+        assert after == (response.json if expect == 200 else self.record)
         self.record = after
-        return answer.json
+        return response.json
 
     @property
     def secret(self) -> Any:
-        """The field that no client sees."""
+        """The value of the hidden field."""
         with self.app.app_context():
             return self.model.get_or_404(self.record["id"])["secret"]
 
@@ -187,7 +187,7 @@ def chest(planted: App, request: pytest.FixtureRequest) -> Chest:
 
 
 def operations(text: str, field: str = "") -> list[Any]:
-    """A patch that is written in short, with its paths in a field."""
+    """A patch from its short form, with its paths below a field."""
     patch = []
     for kind, path, *rest in (one.split(" ", 2) for one in text.split("; ")):
         operation = {"op": kind, "path": field + path}
@@ -228,7 +228,7 @@ def test_what_does_not_fit_is_409(chest: Chest, bad: str) -> None:
 def test_what_explodes_is_413(chest: Chest, bomb: str) -> None:
     text = {"op": "add", "path": "/any", "value": {"text": "x" * 2000}}
     chest.patch([text, *operations(bomb, "/any")], 413)
-    # What is shallow again at the end is taken; MariaDB stores JSON of 32 levels.
+    # A result that is not deep is accepted; MariaDB stores JSON of 32 levels.
     chest.patch(operations(f"add /any/d {DEEP}; remove /any/d"))
 
 

@@ -1,5 +1,5 @@
-"""The list query on models of every kind of field, on both stores: what it finds, in
-which order, page by page, and what it refuses."""
+"""The list query on models with every kind of field, on both stores: its results, their
+order, pages and refusals."""
 
 import re
 import secrets
@@ -81,7 +81,7 @@ def write_schema(name: str, properties: JSON, *required: str) -> JSON:
 
 
 class Declared:
-    """What may be asked of both models; a mixin, so that they cannot differ."""
+    """The declarations for queries of both models; a mixin, so that they are equal."""
 
     filterable = tuple(name for name in FIELDS if name != "secret")
     sortable = (*filterable[:-1], "created_at")
@@ -89,7 +89,7 @@ class Declared:
 
 
 class PlantedOwner(SqlModel):
-    """What rows refer to."""
+    """The target of a reference from a row."""
 
     __tablename__ = "planted_owners"
     metadata: ClassVar[MetaData] = METADATA
@@ -122,7 +122,7 @@ class PlantedThing(Declared, SqlModel):
 
 
 class KeptOwner(RedisModel):
-    """What records in Redis refer to."""
+    """The target of a reference from a record in Redis."""
 
     name = "kept-owner"
     write_schema = write_schema("kept-owner", {"secret": SECRET})
@@ -137,7 +137,7 @@ class KeptThing(Declared, RedisModel):
 
 
 class KeptAmount(RedisModel):
-    """As wide a number as the format allows; no column of SQLite holds it."""
+    """The largest number of digits that the format allows; SQLite cannot store it."""
 
     name = "kept-amount"
     filterable = sortable = ("amount",)
@@ -170,7 +170,7 @@ POOL: dict[str, list[Any]] = {
     "code": [f"{first}190163d-8694-739b-aea5-966c26f8ad91" for first in "09af"],
     "kind": ["alpha", "Beta", "gamma"],
 }
-# Values to ask for that no record has, or that are written another way.
+# Values in filters that no record has, or that are written in another way.
 ASKED: dict[str, list[Any]] = {
     "rank": [2**31, -(2**31) - 1, 2**63 - 1, -(2**63)],
     "size": [1, 2**63 - 2],
@@ -202,7 +202,7 @@ SEARCHED = [
 SEARCHES = ["ÉTÉ", "été", "pARIS été", "tÉ à", "%", "0%", "_", "\\", "\\Y", "/", "😀"]
 SEARCHES += ["αβγ Δ", "ПРИВЕТ", "aße", "100% paris"]
 NOT_FOUND = ["ete", "STRASSE", "[a-z]", "ΓΑ", "%_", "1%", "paris straße"]
-# What is no value of a field, by its kind.
+# Values that are not valid for a field, by its kind.
 WRONG = {
     "integer": ["abc", "1.0", "", "+1", " 1", "1_0", "1e3", "0x1", "٣", "true"]
     + [str(2**63), str(-(2**63) - 1), "9" * 5000],
@@ -228,7 +228,7 @@ MALFORMED = (
     "code[lt]=f190163d-8694-739b-aea5-966c26f8ad91 day[prefix]=2024"
 ).split()
 MINE = "sort=note,-rank&rank[gte]=-9999999999&q=a"
-# What turns that query into one that its cursors were not made for.
+# Changes of that query after which its cursors are not valid.
 CHANGES = [
     *(("q=a", "q=b"), ("&q=a", ""), ("&q=a", "&q=a+b"), ("gte", "gt"), ("=-9", "=-8")),
     *(("rank[", "size["), (",-rank", ",rank"), (",-rank", ""), ("note", "-note")),
@@ -241,7 +241,7 @@ CHANGES = [
 def planted(
     servers: list[str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[App]:
-    """An application with the models, on a database of its own."""
+    """An application with the models, on a separate database."""
     folder = tmp_path_factory.mktemp("planted")
     for app in build_app(servers, folder):
         blueprint, api = feature_blueprint("planted", __name__)
@@ -263,7 +263,7 @@ def client(planted: App) -> Iterator[Any]:
 
 
 class Things(Queries):
-    """What both stores answer, on top of what every model does."""
+    """The results in both stores, in addition to the contract."""
 
     full = {name: values[-1] for name, values in POOL.items()} | {"secret": "hidden"}
     other = {name: values[0] for name, values in POOL.items()} | {"secret": "other"}
@@ -275,14 +275,14 @@ class Things(Queries):
             setattr(self, name, {**body, "owner_id": owner["id"]})
 
     def plant(self, client: Client, bodies: list[JSON]) -> Records:
-        """Store records, and give them back as the list shows them, oldest first."""
+        """Store records, and return them as the list shows them, oldest first."""
         for start in range(0, len(bodies), 100):
             batch = {"create": bodies[start : start + 100]}
             client.post(f"{self.url}batch", json=batch, expect=200)
         return walk(client, self.url, {"sort": "id", "limit": 100})
 
     def drawn(self, random: Random, count: int) -> list[JSON]:
-        """Bodies with equal values, and without some of the fields."""
+        """Bodies with equal values, and with missing fields."""
         return [
             {
                 name: random.choice(values)
@@ -295,7 +295,7 @@ class Things(Queries):
     def test_deep_pages_lose_and_repeat_nothing(self, client: Client) -> None:
         known = self.plant(client, self.drawn(Random(250), 250))
         assert len(known) == 250
-        # Without the check of each answer, which takes longer than the answer.
+        # Without the check of each response, which is slower than the request.
         bare: Any = FlaskClient(client.application, client.application.response_class)
         for sort in [sort for sort in self.sorts if len(sort) == 1]:
             met = walk(bare, self.url, {"sort": sort_text(sort), "limit": 7})
@@ -321,17 +321,17 @@ class Things(Queries):
             query = {**query, "sort": sort_text(sort), "limit": random.choice((5, 30))}
             assert walk(client, self.url, query) == wanted, query
             offset = random.randrange(30)
-            answer = client.get(
+            response = client.get(
                 self.url, query_string={**query, "offset": offset, "count": "exact"}
             )
-            assert answer.json["items"] == wanted[offset : offset + query["limit"]]
-            assert answer.json["total"] == len(wanted)
-            assert answer.headers["X-Total-Count"] == str(len(wanted))
+            assert response.json["items"] == wanted[offset : offset + query["limit"]]
+            assert response.json["total"] == len(wanted)
+            assert response.headers["X-Total-Count"] == str(len(wanted))
 
     def test_a_total_is_not_counted_unless_asked(self, client: Client) -> None:
-        answer = client.get(self.url)
-        assert "total" not in answer.json
-        assert "X-Total-Count" not in answer.headers
+        response = client.get(self.url)
+        assert "total" not in response.json
+        assert "X-Total-Count" not in response.headers
 
     @pytest.mark.parametrize("name", POOL)
     def test_values_that_no_record_has(self, client: Client, name: str) -> None:
@@ -429,14 +429,14 @@ class Things(Queries):
 
 
 class TestThings(Things):
-    """What is in SQL."""
+    """The list query in SQL."""
 
     url = "/planted/things/"
     model = PlantedThing
 
 
 class TestKeptThings(Things):
-    """What is in Redis."""
+    """The list query in Redis."""
 
     url = "/planted/kept-things/"
     model = KeptThing
@@ -453,12 +453,12 @@ class TestKeptThings(Things):
 
 
 def database() -> int:
-    """The number of the database in Redis; the server may have other users."""
+    """The number of the Redis database; the server may have other users."""
     return int(redis_store.connection_pool.connection_kwargs.get("db", 0))
 
 
 class TestKeptAmounts(Queries):
-    """Numbers with as many digits as the format allows."""
+    """Numbers with the largest number of digits that the format allows."""
 
     url = "/planted/kept-amounts/"
     model = KeptAmount

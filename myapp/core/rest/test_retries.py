@@ -1,4 +1,4 @@
-"""Retries and batches, where it takes planted models: each is done once, and whole."""
+"""Retries and batches that need planted models: each is done once, and completely."""
 
 import threading
 import time
@@ -50,7 +50,7 @@ def schema_of(name: str) -> JSON:
 
 
 class PlantedBranch(SqlModel):
-    """A branch in SQL, where what it refers to must be there."""
+    """A branch in SQL, where the record that it refers to must exist."""
 
     __tablename__ = "planted_branches"
     metadata: ClassVar[MetaData] = MetaData(
@@ -81,7 +81,7 @@ def client(own_app: App) -> Any:
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition holds, and return what it gave."""
+    """Wait until a condition returns a true value, and return the value."""
     deadline = time.monotonic() + DEADLINE
     while not (found := condition()):
         assert time.monotonic() < deadline
@@ -89,7 +89,7 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 
 class Gate:
-    """Stops the first view that comes to a method of a model, before it writes."""
+    """Stops the first view function that calls a method of a model, before a write."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, model: Any, name: str) -> None:
         self.reached, self.open = threading.Event(), threading.Event()
@@ -133,9 +133,9 @@ def test_a_second_request_is_409_while_the_first_runs(
             send({"text": "other"}, 422)
         finally:
             gate.open.set()
-        answer = first.result()
-    assert "Idempotent-Replayed" not in answer.headers
-    assert send(body, expect).data == answer.data
+        response = first.result()
+    assert "Idempotent-Replayed" not in response.headers
+    assert send(body, expect).data == response.data
     assert len(all_records(client, url)) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_worker_that_outlives_its_lease_does_not_write(
     client: Any, monkeypatch: pytest.MonkeyPatch, plural: str
 ) -> None:
     monkeypatch.setattr(idempotency, "LEASE", 0.05)
-    # What has expired is taken over, not found missing.
+    # The expired lease still exists; the second request takes it over.
     monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 10**9)
     model: Any = {"branches": PlantedBranch, "twigs": PlantedTwig}[plural]
     gate = Gate(monkeypatch, model, "new_document")
@@ -152,8 +152,8 @@ def test_a_worker_that_outlives_its_lease_does_not_write(
     sent: Any = {"json": {}, "headers": KEY}
 
     def second_answer() -> Any:
-        answer = one_of({201, 409}, client, "POST", url, **sent)
-        return answer if answer.status_code == 201 else None
+        response = one_of({201, 409}, client, "POST", url, **sent)
+        return response if response.status_code == 201 else None
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(slow.post, url, expect=409, **sent)
@@ -171,7 +171,7 @@ def test_a_worker_that_outlives_its_lease_does_not_write(
 
 
 def kept(app: App) -> dict[str, float]:
-    """The keys of both stores, with the seconds for which they are kept."""
+    """The keys in both stores, with the seconds until they expire."""
     with app.app_context(), sql.engine.connect() as connection:
         found = connection.execute(select(RESPONSES.c.id, RESPONSES.c.expires_at)).all()
         now = datetime.now(UTC)
@@ -226,17 +226,18 @@ def test_a_field_of_a_batch_refers_to_what_it_creates(client: Any, url: str) -> 
         "create": [{}, {"parent_id": "#/create/0"}, {"parent_id": "#/create/1"}],
         "update": [{"id": old, "parent_id": "#/create/2"}],
     }
-    answer = client.post(f"{url}batch", json=body, expect=200).json
-    root, branch, twig = answer["create"]
-    parents = [one["parent_id"] for one in (branch, twig, *answer["update"])]
+    response = client.post(f"{url}batch", json=body, expect=200).json
+    root, branch, twig = response["create"]
+    parents = [one["parent_id"] for one in (branch, twig, *response["update"])]
     assert parents == [root["id"], branch["id"], twig["id"]]
     assert {one["id"]: one["parent_id"] for one in all_records(client, url)} == {
-        one["id"]: one["parent_id"] for one in (*answer["create"], *answer["update"])
+        one["id"]: one["parent_id"]
+        for one in (*response["create"], *response["update"])
     }
 
 
 def rejected(client: Any, url: str, expect: int, pointer: str, body: JSON) -> None:
-    """Send a batch that must change nothing; its one error points at something."""
+    """Send a batch that must change nothing; it has one error, with this pointer."""
     before = all_records(client, url)
     (error,) = client.post(f"{url}batch", json=body, expect=expect).json["errors"]
     assert error["pointer"] == pointer

@@ -39,7 +39,7 @@ def this_tree() -> Tree:
 )
 @click.option("--ref", "references", multiple=True, help="director:catalog.directors")
 @click.option("--schema", type=click.Path(path_type=Path), help="A JSON Schema.")
-@click.option("--model", default="", help="The class, when the singular is irregular.")
+@click.option("--model", default="", help="The class, if the singular is irregular.")
 @click.option("--access", type=click.Choice(list(ACCESS)), default="public")
 @with_appcontext
 def new_feature(
@@ -74,36 +74,36 @@ def new_feature(
     tree.add_to_map(name, f"{name.replace('_', ' ')}, in {scaffold.title}")
     written += scaffold.add(tree, name)
     if not tree.format(written):
-        click.echo("black is not installed here: run make format", err=True)
+        click.echo("black is not installed: run make format", err=True)
     for path in written:
         click.echo(path.relative_to(tree.root))
     click.echo(f"next: flask db upgrade, make lint test, {names.url_prefix}/docs")
 
 
 def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
-    """Refuse a name that is taken, or is not a name.
+    """Refuse a name that is not valid, or is used already.
 
     :returns: the scaffold of the store.
-    :raises FieldError: which says why.
+    :raises FieldError: with the reason.
     """
     name, known = names.feature, scaffolds()
     if store not in known:
-        raise FieldError(f"{store!r} is not a store; say one of: {', '.join(known)}")
+        raise FieldError(f"{store!r} is not a store; use one of: {', '.join(known)}")
     if not NAME.match(name) or keyword.iskeyword(name) or name == "core":
         raise FieldError(
-            f"{name!r} is not a name for a feature; say a plural: invoices"
+            f"{name!r} is not a name for a feature; use a plural: invoices"
         )
     if not CLASS.match(names.model) or keyword.iskeyword(names.model):
         raise FieldError(f"{names.model!r} is not a name for a class")
     is_taken = any(scaffold.is_taken(name) for scaffold in known.values())
     if tree.folder(name).exists() or is_taken:
-        raise FieldError(f"{name} is there already")
+        raise FieldError(f"{name} exists already")
     unused_schema(names, current_app.extensions["schemas"].by_id)
     return known[store]
 
 
 def open_doors(tree: Tree, name: str, fields: Fields) -> list[Path]:
-    """Let a feature use the models that it refers to; the doors that it takes.
+    """Let a feature use the models that it refers to; return the files of their doors.
 
     :raises ClickException: when a door is written by hand and lacks the model.
     """
@@ -126,8 +126,8 @@ def open_doors(tree: Tree, name: str, fields: Fields) -> list[Path]:
 def remove_feature(name: str) -> None:
     """Remove a feature: its folder, its row, its doors and its tables.
 
-    A migration that only this checkout has is taken back and deleted, with the table;
-    else a new one drops the tables. Keys in Redis stay.
+    If only this checkout has the migration of the feature, it is undone and deleted;
+    else a new migration drops the tables. Keys in Redis stay.
     """
     tree = this_tree()
     if name not in current_app.extensions["features"]:
@@ -148,9 +148,9 @@ def remove_feature(name: str) -> None:
 
 
 def refuse_used(tree: Tree, name: str, stores: Iterable[StoreScaffold]) -> None:
-    """Refuse to remove what another feature needs.
+    """Refuse to remove a feature that another feature needs.
 
-    :raises ClickException: which names it.
+    :raises ClickException: with the names of the other features.
     """
     users = {user for user, owner in tree.doors() if owner == name}
     users.update(*(scaffold.users(name) for scaffold in stores))

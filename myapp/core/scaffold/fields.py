@@ -24,9 +24,9 @@ REFERENCE = re.compile(
 # Parameters of a list; a filter of the same name would hide one.
 RESERVED = {*SERVER_FIELDS, *PAGE_PARAMETERS, "q", "sort", "fields", "expand"}
 MAX_STRING = 200
-# What a schema in a file says of a decimal, as [12, 2].
+# The member of a schema in a file with the digits of a decimal, such as [12, 2].
 DIGITS = "x-digits"
-# What the tests of a feature can draw values for, and so prove.
+# The keywords that the tests of a feature can draw values for.
 DRAWABLE_KEYWORDS = set("""
     title description default examples readOnly writeOnly type enum const format items
     properties required additionalProperties minLength maxLength pattern minimum maximum
@@ -36,18 +36,18 @@ DRAWABLE_FORMATS = {"date", "date-time", "uuid", "decimal", "email", "uri"}
 
 
 class FieldError(ValueError):
-    """A field cannot be made; the text says why, in one sentence."""
+    """A field cannot be made; the message gives the reason in one sentence."""
 
 
 class Fields:
     """The properties of a new model.
 
-    :param base: its base class, whose names no field may have.
+    :param base: its base class; a field must not have the name of an attribute of it.
 
     :ivar properties: the schema of each.
-    :ivar required: the names of those that a body must have.
-    :ivar references: the model that a field refers to, by the name of the relation.
-    :ivar digits: those of a decimal, in all and after the point.
+    :ivar required: the names of the required fields.
+    :ivar references: the model of each relation, by the name of the relation.
+    :ivar digits: the digits of each decimal: all, and after the point.
     """
 
     def __init__(self, base: type[Model]) -> None:
@@ -58,9 +58,9 @@ class Fields:
         self.digits: dict[str, tuple[int, int]] = {}
 
     def add(self, name: str, schema: JSON, required: bool) -> None:
-        """Take a field in.
+        """Add a field.
 
-        :raises FieldError: when its name is taken, or none for Python.
+        :raises FieldError: when its name is used already, or is not valid in Python.
         """
         taken = name in RESERVED or name in self.properties or hasattr(self.base, name)
         if taken or not name.isidentifier() or keyword.iskeyword(name):
@@ -72,9 +72,9 @@ class Fields:
             self.required.append(name)
 
     def add_text(self, text: str) -> None:
-        """Take in what the command line says: ``title:string(200)``, ``year:integer?``.
+        """Add a field from the command line: ``title:string(200)``, ``year:integer?``.
 
-        :raises FieldError: when it is not like that.
+        :raises FieldError: when the text has another form.
         """
         match = FIELD.match(text)
         if match is None or match[2] not in TYPES:
@@ -89,8 +89,8 @@ class Fields:
         self.add(match[1], schema, required=not match[4])
 
     def add_reference(self, text: str) -> None:
-        """Take in a relation: ``director:catalog.directors``, the singular, then the
-        feature and the namespace of what it refers to.
+        """Add a relation: ``director:catalog.directors``, which is the singular, then
+        the feature and the namespace of the model that it refers to.
 
         :raises FieldError: when there is no such model.
         """
@@ -104,9 +104,9 @@ class Fields:
         self.references[match[1]] = model
 
     def add_file(self, path: Path) -> None:
-        """Take in the properties of a JSON Schema.
+        """Add the properties of a JSON Schema.
 
-        :raises FieldError: when it is none, or not that of an object.
+        :raises FieldError: when the file is not a JSON Schema of an object.
         """
         try:
             schema = json.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +116,7 @@ class Fields:
             properties = schema["properties"].items()
         except (ValueError, AttributeError, LookupError, OSError) as error:
             raise FieldError(
-                f"{path} is no JSON Schema of an object: {error}"
+                f"{path} is not a JSON Schema of an object: {error}"
             ) from error
         except SchemaError as error:
             raise FieldError(f"{path}: {error.message}") from error
@@ -126,17 +126,17 @@ class Fields:
 
 
 def check_keywords(name: str, schema: JSON) -> None:
-    """Refuse what the tests of a feature would not know how to try.
+    """Refuse a schema that the tests of a feature cannot draw values for.
 
-    :raises FieldError: which names it.
+    :raises FieldError: with the keywords.
     """
     beyond = sorted(set(schema) - DRAWABLE_KEYWORDS - {DIGITS})
     if schema.get("format", "uuid") not in DRAWABLE_FORMATS:
         beyond.append(f"the format {schema['format']}")
     if beyond:
         raise FieldError(
-            f"{name}: no values can be drawn for {', '.join(beyond)}; leave it out, "
-            "and add it with tests of its own"
+            f"{name}: tests cannot draw values for {', '.join(beyond)}; leave it out, "
+            "and add it later with its own tests"
         )
     for member in schema.get("properties", {}).values():
         check_keywords(name, member)
@@ -148,7 +148,7 @@ def check_keywords(name: str, schema: JSON) -> None:
 def served_model(feature: str, namespace: str) -> Any:
     """The model whose routes are in a namespace of a feature.
 
-    :raises FieldError: when there is none.
+    :raises FieldError: when there is no such model.
     """
     if feature in current_app.extensions["features"]:
         for one in api_of(current_app, feature).namespaces:
@@ -164,15 +164,15 @@ def string(arguments: str) -> JSON:
 
 def decimal(arguments: str) -> JSON:
     """A decimal number as text, always with all its digits after the point:
-    ``decimal``, ``decimal(12,2)``: digits in all, and after the point."""
+    ``decimal``, ``decimal(12,2)``: the number of all digits, and after the point."""
     precision, scale = (int(part) for part in (arguments or "12,2").split(","))
     if not 0 <= scale < precision <= 18:
         raise ValueError(
-            "a decimal has at most 18 digits, one of them before the point"
+            "a decimal has at most 18 digits, and at least one before the point"
         )
     before, zeros = precision - scale - 1, "0" * scale
     after = f"[.][0-9]{{{scale}}}" if scale else ""
-    # There is no negative zero.
+    # A negative zero does not match.
     return {
         "type": "string",
         "format": "decimal",
@@ -183,10 +183,10 @@ def decimal(arguments: str) -> JSON:
 
 
 def enum(arguments: str) -> JSON:
-    """One of some values: ``enum(open|paid)``."""
+    """One value of a list: ``enum(open|paid)``."""
     values = [value for value in arguments.split("|") if value]
     if len(values) < 2:
-        raise ValueError("an enum is like enum(open|paid)")
+        raise ValueError("write an enum as enum(open|paid)")
     return {"type": "string", "enum": values, "maxLength": max(map(len, values))}
 
 
@@ -201,7 +201,7 @@ def fixed(**schema: Any) -> Callable[[str], JSON]:
     return make
 
 
-#: What makes the schema of a type from its arguments.
+#: The functions that make the schema of a type from its arguments.
 TYPES: dict[str, Callable[[str], JSON]] = {
     "string": string,
     "integer": fixed(type="integer", minimum=-(2**63), maximum=2**63 - 1),
@@ -225,7 +225,7 @@ def gather(
 
     :param base: its base class.
 
-    :raises FieldError: when one cannot be made, or there is none.
+    :raises FieldError: when a field cannot be made, or there is no field.
     """
     found = Fields(base)
     if schema is not None:
@@ -235,5 +235,5 @@ def gather(
     for text in references:
         found.add_reference(text)
     if not found.properties:
-        raise FieldError("a feature needs a field: --field title:string")
+        raise FieldError("a feature needs at least one field: --field title:string")
     return found

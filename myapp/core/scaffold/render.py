@@ -23,7 +23,7 @@ MAX_INDEXED = 255
 
 
 class Names(NamedTuple):
-    """What a feature and its model are called.
+    """The names of a feature and its model.
 
     :param feature: the package, a plural: ``order_lines``.
     :param model: the class, a singular: ``OrderLine``.
@@ -39,12 +39,12 @@ class Names(NamedTuple):
 
     @property
     def url_prefix(self) -> str:
-        """Where it is mounted: ``/order-lines``."""
+        """The URL prefix of the feature: ``/order-lines``."""
         return f"/{self.feature.replace('_', '-')}"
 
 
 def singular(plural: str) -> str:
-    """The class name for a plural, as English usually has it."""
+    """The class name for a plural, by the usual English rules."""
     word = plural
     for end, replacement in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("s", "")):
         if word.endswith(end) and not word.endswith("ss"):
@@ -58,8 +58,8 @@ def render_feature(
 ) -> dict[str, str]:
     """The text of each file of a feature, by name.
 
-    :raises FieldError: when the store cannot hold a field, or a model that is referred
-        to has no factory.
+    :raises FieldError: when the store cannot hold a field, or the model of a relation
+        has no factory.
     """
     full, other = sample_bodies(fields)
     words = names.feature.replace("_", " ")
@@ -121,8 +121,8 @@ def with_article(names: Names) -> str:
 
 
 def declarations(fields: Fields) -> dict[str, Any]:
-    """What may be asked of the model: what has one short value can be filtered and
-    sorted by, and free text searched."""
+    """The declarations of the model for queries: a field with one short value can be
+    filtered and sorted by, and free text can be searched."""
     scalar = [name for name, field in fields.properties.items() if is_scalar(field)]
     texts = [
         name
@@ -149,7 +149,7 @@ def is_scalar(field: JSON) -> bool:
 
 
 def model_imports(store: StoreScaffold, fields: Fields) -> Imports:
-    """What ``models.py`` imports, as pairs of module and name."""
+    """The imports of ``models.py``, as pairs of module and name."""
     found = {(store.module, store.base.__name__), *store.imports(fields)}
     if fields.references:
         found.add(("myapp.core.model", "Relation"))
@@ -159,7 +159,7 @@ def model_imports(store: StoreScaffold, fields: Fields) -> Imports:
 
 
 def import_lines(imports: Imports) -> str:
-    """Import statements: the standard library, other libraries, ours."""
+    """Import statements: the standard library, other libraries, this project."""
     groups: dict[int, list[str]] = {}
     for module in sorted({module for module, _ in imports}):
         top = module.partition(".")[0]
@@ -177,21 +177,21 @@ def feature_of(model: Any) -> str:
 def maker_of(model: Any) -> tuple[str, str]:
     """The factory of a model: its module and its name.
 
-    :raises FieldError: when there is none.
+    :raises FieldError: when the model has no factory.
     """
     module, name = f"{feature_of(model)}.factories", f"create_{snake(model.__name__)}"
     parts = module.split(".")[1:]
     path = Path(current_app.root_path, *parts).with_suffix(".py")
     if not path.exists() or f"def {name}(" not in path.read_text(encoding="utf-8"):
-        raise FieldError(f"{module} has no {name}, which the tests need; write one")
+        raise FieldError(f"{module} has no {name}, which the tests need; write it")
     return module, name
 
 
 def unused_schema(names: Names, schemas: Iterable[str]) -> None:
-    """Make sure that no other model has the schemas of this one.
+    """Make sure that no other model has the schema ids of this model.
 
-    :raises FieldError: when one has.
+    :raises FieldError: when another model has one of them.
     """
     wanted = f"/schemas/{names.one.replace('_', '-')}.write.json"
     if wanted in schemas:
-        raise FieldError(f"another model is called {names.model}; say --model NAME")
+        raise FieldError(f"another model is called {names.model}; use --model NAME")

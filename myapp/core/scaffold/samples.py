@@ -22,10 +22,10 @@ WORDS = ("first", "second")
 
 
 def sample_bodies(fields: Fields) -> tuple[JSON, JSON]:
-    """Two valid bodies with every field, references apart, each different where that
-    is possible.
+    """Two valid bodies with every field except references; each value differs where
+    possible.
 
-    :raises FieldError: when a field needs examples, because nothing can be guessed.
+    :raises FieldError: when a field needs examples, because no value can be guessed.
     """
     referring = {f"{name}_id" for name in fields.references}
     full: JSON = {}
@@ -38,14 +38,14 @@ def sample_bodies(fields: Fields) -> tuple[JSON, JSON]:
 
 
 def checked(name: str, schema: JSON, value: Any) -> Any:
-    """A value, if its schema takes it."""
+    """A value, if it is valid."""
     if Validator(schema).errors(value):
         raise FieldError(f"{name} needs two values in the `examples` of its schema")
     return value
 
 
 def sample(name: str, schema: JSON, number: int) -> Any:
-    """A value that a schema may take.
+    """A value that a schema may allow.
 
     :param number: 0 or 1, for two values that differ.
     """
@@ -61,7 +61,7 @@ def sample(name: str, schema: JSON, number: int) -> Any:
 
 
 def sample_nothing(_name: str, _schema: JSON, _number: int) -> None:
-    """What there is of a type that nobody knows."""
+    """No value, for an unknown type."""
 
 
 def sample_number(_name: str, schema: JSON, number: int) -> Any:
@@ -76,7 +76,7 @@ def sample_number(_name: str, schema: JSON, number: int) -> Any:
 
 
 def sample_text(name: str, schema: JSON, number: int) -> str:
-    """A few words, or what the format asks for."""
+    """A few words, or a value of the format."""
     if "format" in schema:
         return FORMAT_SAMPLES.get(schema["format"], ("", ""))[number]
     text = f"{WORDS[number]} {name.replace('_', ' ')}"
@@ -86,7 +86,7 @@ def sample_text(name: str, schema: JSON, number: int) -> str:
 
 
 def sample_array(name: str, schema: JSON, number: int) -> list[Any]:
-    """As many items as there must be, and one more in the second."""
+    """The smallest number of items, and one more in the second value."""
     items = schema.get("items", {"type": "string"})
     count = max(schema.get("minItems", 0), number)
     count = min(count, schema.get("maxItems", count))
@@ -94,7 +94,7 @@ def sample_array(name: str, schema: JSON, number: int) -> list[Any]:
 
 
 def sample_object(_name: str, schema: JSON, number: int) -> JSON:
-    """Every member that is described."""
+    """An object with every member in the schema."""
     members = schema.get("properties", {}).items()
     return {name: sample(name, member, number) for name, member in members}
 

@@ -1,4 +1,4 @@
-"""What ``flask new-feature`` asks of a store."""
+"""The interface between ``flask new-feature`` and a store."""
 
 from pathlib import Path
 
@@ -14,16 +14,16 @@ Imports = set[tuple[str, str]]
 
 
 class StoreScaffold:
-    """What a model of a store looks like, and what it needs beside its folder."""
+    """The code of a model in a store, and what it needs outside its folder."""
 
-    #: What people call the store: ``SQL``.
+    #: The name of the store in texts: ``SQL``.
     title: str
     #: The base class of its models.
     base: type[Model]
     #: The module that features import from.
     module: str
-    #: The line in a model that names where its records are; ``{feature}`` and
-    #: ``{one}`` stand for the plural and the singular.
+    #: The line in a model that names its table, or its keys; ``{feature}`` and
+    #: ``{one}`` are replaced by the plural and the singular.
     place: str
 
     def columns(self, fields: Fields) -> dict[str, str]:
@@ -34,33 +34,33 @@ class StoreScaffold:
         return {}
 
     def imports(self, fields: Fields) -> Imports:
-        """What the columns need."""
+        """The imports for the columns."""
         return set()
 
     def is_taken(self, feature: str) -> bool:
-        """Whether something in the store has the name of a new feature."""
+        """Whether the store already uses the name of a new feature."""
         return False
 
     def users(self, feature: str) -> set[str]:
-        """What refers to the records of a feature, from outside it."""
+        """What refers to the records of a feature from outside the feature."""
         return set()
 
     def add(self, tree: Tree, feature: str) -> list[Path]:
-        """Write what a new feature needs beside its folder.
+        """Write what a new feature needs outside its folder.
 
         :returns: the files.
         """
         return []
 
     def undo(self, tree: Tree, feature: str) -> bool:
-        """Take back what :meth:`add` wrote, while the feature is still there.
+        """Undo :meth:`add`, before the feature is removed.
 
-        :returns: whether nothing is left to :meth:`drop`.
+        :returns: whether :meth:`drop` is not needed.
         """
         return True
 
     def drop(self, tree: Tree, feature: str) -> list[Path]:
-        """Write what removes the records of a feature that is gone.
+        """Write what removes the records of a removed feature.
 
         :returns: the files.
         """
@@ -68,6 +68,6 @@ class StoreScaffold:
 
 
 def scaffolds() -> dict[str, StoreScaffold]:
-    """That of each store, by its name."""
+    """The scaffold of each store, by the name of the store."""
     stores = current_app.extensions["stores"]
     return {store.name: import_when_used(store.scaffold)() for store in stores}

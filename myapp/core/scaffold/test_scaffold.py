@@ -1,5 +1,5 @@
-"""flask new-feature and remove-feature: what they refuse, and that they then write
-nothing. What they write is tried in ``test_lifecycle.py``."""
+"""flask new-feature and remove-feature: they refuse wrong arguments and then write
+nothing. ``test_lifecycle.py`` tests what they write."""
 
 import ast
 import json
@@ -63,7 +63,7 @@ def tree(tmp_path: Path) -> Tree:
 def flask(
     own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Any]:
-    """A flask command in that tree; it must fail and leave the tree as it was."""
+    """Run a flask command in that tree; it must fail and leave the tree unchanged."""
     monkeypatch.setattr(own_app, "root_path", str(tree.package))
 
     def run(*arguments: str) -> str:
@@ -77,7 +77,7 @@ def flask(
 
 
 def times(tree: Tree) -> dict[Path, int]:
-    """When each file of a tree was last written."""
+    """The time of the last write of each file in a tree."""
     return {path: path.stat().st_mtime_ns for path in tree.root.rglob("*")}
 
 
@@ -95,7 +95,7 @@ GOOD = ("--field", "title:string(20)")
         ("title:date(3)", "takes no arguments"),
         ("price:decimal(30,2)", "at most 18 digits"),
         ("price:decimal(2,2)", "at most 18 digits"),
-        ("state:enum(open)", "an enum is like"),
+        ("state:enum(open)", "write an enum as"),
         ("id:uuid", "cannot be called id"),
         ("version:integer", "cannot be called version"),
         ("class:string", "cannot be called class"),
@@ -112,14 +112,14 @@ def test_a_field_that_is_none_is_refused(
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("sql",), "needs a field"),
+        (("sql",), "needs at least one field"),
         (("nosql", *GOOD), "nosql"),
         (("sql", *GOOD, *GOOD), "cannot be called title"),
         (("sql", *GOOD, "--model", "lower"), "not a name for a class"),
         (("sql", *GOOD, "--ref", "owner"), "is not like name:feature.namespace"),
         (("sql", *GOOD, "--ref", "owner:nobody.nothing"), "no model at nobody.nothing"),
         (("sql", *GOOD, "--ref", "title:a.b"), "a relation cannot be called title"),
-        (("sql", *GOOD, "--schema", "nowhere.json"), "is no JSON Schema"),
+        (("sql", *GOOD, "--schema", "nowhere.json"), "is not a JSON Schema"),
         (("sql", *GOOD, "--access", "everybody"), "everybody"),
     ],
 )
@@ -132,31 +132,31 @@ def test_a_feature_that_is_none_is_refused(
 @pytest.mark.parametrize("name", ["Gammas", "core", "class", "alpha", "1s", "a-b", ""])
 def test_a_name_that_is_none_is_refused(flask: Callable[..., Any], name: str) -> None:
     told = flask("new-feature", name, "--store", "redis", *GOOD)
-    assert "not a name for a feature" in told or "is there already" in told
+    assert "not a name for a feature" in told or "exists already" in told
 
 
 @pytest.mark.parametrize(
     ("schema", "why"),
     [
-        ("no JSON", "is no JSON Schema"),
-        ([], "is no JSON Schema"),
-        ({"type": "object"}, "is no JSON Schema"),
+        ("no JSON", "is not a JSON Schema"),
+        ([], "is not a JSON Schema"),
+        ({"type": "object"}, "is not a JSON Schema"),
         ({"properties": {"a": {"type": "strange"}}}, "'strange' is not valid"),
         ({"properties": {"a": {"type": "string"}}}, "a needs a maxLength"),
-        ({"properties": {"a": {"anyOf": [{}]}}}, "no values can be drawn for anyOf"),
+        ({"properties": {"a": {"anyOf": [{}]}}}, "cannot draw values for anyOf"),
         ({"properties": {"a": {"items": {"format": "ipv4"}}}}, "the format ipv4"),
         (
             {"properties": {"a": {"type": ["integer", "null"]}}, "required": ["a"]},
-            "a is required, and may be null",
+            "a is required, but may be null",
         ),
-        ({"properties": {"a": {"maxLength": 5}}}, "no column holds a"),
+        ({"properties": {"a": {"maxLength": 5}}}, "no column type fits a"),
         (
             {"properties": {"a": {"type": "string", "pattern": "^x{3}$"}}},
             "a needs two values in the `examples`",
         ),
         (
             {"properties": {"a": {"type": "string", "format": "decimal"}}},
-            'a needs its digits, such as "x-digits"',
+            'a needs numbers of digits, such as "x-digits"',
         ),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_migration_that_git_does_not_know_is_deleted(
     (versions / "9998_betas.py").write_text(text.format("9998", "9997"))
     (versions / "9999_gammas.py").write_text(text.format("9999", "9998"))
     with own_app.app_context():
-        assert not undo_migration(tree, "betas"), "it is not the newest"
+        assert not undo_migration(tree, "betas"), "a newer migration exists"
         assert undo_migration(tree, "gammas")
     assert [path.name for path in versions.iterdir()] == ["9998_betas.py"]
 

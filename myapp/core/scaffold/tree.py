@@ -1,5 +1,5 @@
-"""What a feature changes in files beside its folder: its row, its doors, its line in
-the map of the README. Each can be taken back."""
+"""The changes of a feature outside its folder: its row, its doors, its line in the
+map of the README. Each change can be undone."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ class Tree:
         return self.package / feature
 
     def is_tracked(self, path: Path) -> bool:
-        """Whether git knows a file, and so others may."""
+        """Whether git tracks a file, so that other checkouts may have it."""
         command = ["git", "ls-files", "--error-unmatch", str(path)]
         try:
             told = subprocess.run(command, cwd=self.root, capture_output=True)
@@ -50,7 +50,7 @@ class Tree:
     def remove_row(self, name: str) -> None:
         """Remove a row of the mount table.
 
-        :raises LookupError: when there is none.
+        :raises LookupError: when there is no such row.
         """
         lines, table = self._table("FEATURES")
         for row in getattr(table.value, "elts", ()):
@@ -61,7 +61,7 @@ class Tree:
         raise LookupError(name)
 
     def doors(self) -> Doors:
-        """The pairs of features that may use each other's door."""
+        """The pairs of a feature and the feature whose door it may use."""
         _, table = self._table("DOORS")
         nodes = [node for node in ast.walk(table.value) if isinstance(node, ast.Tuple)]
         found = [
@@ -70,7 +70,7 @@ class Tree:
         return {(user, owner) for user, owner in found}
 
     def set_doors(self, doors: Doors) -> None:
-        """Write the pairs down."""
+        """Write the pairs into the mount table."""
         lines, table = self._table("DOORS")
         pairs = "".join(f"\n        {pair!r}," for pair in sorted(doors))
         value = f"frozenset(\n    {{{pairs}\n    }}\n)" if pairs else "frozenset()"
@@ -79,18 +79,18 @@ class Tree:
         self.table.write_text("".join(lines))
 
     def _table(self, name: str) -> tuple[list[str], Any]:
-        """The lines of the mount table, and the statement that sets a name in it."""
+        """The lines of the mount table, and the statement in it that sets a name."""
         text = self.table.read_text()
         for node in ast.parse(text).body:
             targets = getattr(node, "targets", [getattr(node, "target", None)])
             if getattr(targets[0], "id", None) == name:
                 return text.splitlines(keepends=True), node
-        raise LookupError(f"{self.table} sets no {name}")
+        raise LookupError(f"{self.table} does not set {name}")
 
     def open_door(self, feature: str, module: str, name: str) -> bool:
-        """Let the door of a feature show a name, if it does not yet.
+        """Make the door of a feature export a name, if it does not yet.
 
-        :returns: False when the door is written by hand, and does not show it.
+        :returns: False when the door is written by hand, and does not export it.
         """
         door = self.folder(feature) / "door.py"
         shown = names_shown(door)
@@ -102,7 +102,7 @@ class Tree:
         return True
 
     def close_door(self, feature: str) -> None:
-        """Remove the door of a feature when :meth:`open_door` made it, nobody else has
+        """Remove the door of a feature if :meth:`open_door` made it, git does not track
         it, and no feature uses it."""
         door = self.folder(feature) / "door.py"
         is_used = any(owner == feature for _, owner in self.doors())
@@ -140,7 +140,7 @@ class Tree:
     def format(self, paths: Iterable[Path]) -> bool:
         """Let black format files.
 
-        :returns: False when it is not installed.
+        :returns: False when black is not installed.
         """
         command = [sys.executable, "-m", "black", "--quiet", *map(str, paths)]
         return (
@@ -152,7 +152,7 @@ MAP_LINE = re.compile(r"  ([a-z][a-z0-9_]*)/ +\S")
 
 
 def names_shown(door: Path) -> dict[str, str]:
-    """The names that a door imports to show them, each with its module."""
+    """The names that a door imports to export them, each with its module."""
     if not door.exists():
         return {}
     imports = [
@@ -164,7 +164,7 @@ def names_shown(door: Path) -> dict[str, str]:
 
 
 def door_text(feature: str, shown: dict[str, str]) -> str:
-    """A door that shows some names."""
+    """The text of a door that exports some names."""
     names = sorted(shown)
     imports = "".join(f"from {shown[name]} import {name}\n" for name in names)
     exported = ", ".join(f'"{name}"' for name in names)

@@ -1,4 +1,4 @@
-"""The compiled schemas say yes exactly where jsonschema does."""
+"""The compiled schemas accept exactly the values that jsonschema accepts."""
 
 from typing import Any
 

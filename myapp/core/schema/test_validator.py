@@ -27,7 +27,7 @@ WRITE = {
 
 
 def errors(schema: Any, value: Any) -> list[tuple[str, str]]:
-    """Pointer and detail of each error."""
+    """The pointer and the detail of each error."""
     found = Validator(schema).errors(value)
     return [(error["pointer"], error["detail"]) for error in found]
 

@@ -1,5 +1,5 @@
-"""A store that is down, slow, full or locked is a 503 for those who need it, and for
-nobody else; a mistake of ours is a 500 that tells nothing."""
+"""A store that is down, slow, full or locked is a 503, only for requests that need it;
+a bug is a 500 without details."""
 
 import os
 import secrets
@@ -43,21 +43,21 @@ from myapp.core.testing.planted import (
     sqlite_error,
 )
 
-# Nobody listens on the port of tcpmux.
+# No server listens on the port of tcpmux.
 CLOSED = "127.0.0.1:1"
 BODY = {"text": "one"}
 
 
 @pytest.fixture(scope="module")
 def fragile_redis(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Redis that the tests of this module may harm."""
+    """A Redis that the tests of this module may stop or fill."""
     return ensure_redis(tmp_path_factory.mktemp("fragile"))
 
 
 @pytest.fixture
 def build(tmp_path: Path, redis_url: str) -> Iterator[Any]:
-    """Builds applications with the planted feature, on a SQLite of their own unless
-    the settings name another database."""
+    """A function that builds an application with the planted feature, on a new SQLite
+    database unless the settings name another database."""
     built: list[App] = []
 
     def make(fail: Callable[[], object] = dict, **settings: Any) -> App:
@@ -77,9 +77,9 @@ def build(tmp_path: Path, redis_url: str) -> Iterator[Any]:
 def test_redis_down_is_503_for_redis_alone(build: Any, url: str) -> None:
     client = build(REDIS_URL=url, RETRY_AFTER=7).test_client()
     for method in ("GET", "POST"):
-        answer = client.open(TICKETS, method=method, json=BODY, expect=503)
-        assert_unavailable(answer)
-        assert answer.headers["Retry-After"] == "7"
+        response = client.open(TICKETS, method=method, json=BODY, expect=503)
+        assert_unavailable(response)
+        assert response.headers["Retry-After"] == "7"
     client.post(NOTES, json=BODY)
     assert len(client.get(NOTES).json["items"]) == 1
     assert_ready(client, database=True, redis=False)
@@ -174,10 +174,10 @@ def test_a_lost_connection_costs_one_503_at_most(own_app: App, method: str) -> N
         lose_connection(sql.engine, driver)
     client = FlaskClient(own_app, own_app.response_class)
     bodies = [{"text": str(number)} for number in range(3)]
-    answers = [client.open(NOTES, method=method, json=body) for body in bodies]
+    responses = [client.open(NOTES, method=method, json=body) for body in bodies]
     good = 201 if method == "POST" else 200
-    assert [answer.status_code for answer in answers[1:]] == [good] * 2
-    assert answers[0].status_code in (good, 503)
+    assert [response.status_code for response in responses[1:]] == [good] * 2
+    assert responses[0].status_code in (good, 503)
 
 
 def test_a_missing_table_is_a_500_without_sql(own_app: App) -> None:
@@ -195,16 +195,16 @@ def test_a_bug_is_a_500_that_tells_its_request_id_alone(build: Any, env: str) ->
 
     client = build(fail, ENV=env, SECRET_KEY=secrets.token_urlsafe(48)).test_client()
     for method in ("GET", "POST"):
-        answer = client.open(action("fail"), method=method, expect=500)
-        assert_bare(answer, "hunter2", "RuntimeError", "Traceback", "File")
+        response = client.open(action("fail"), method=method, expect=500)
+        assert_bare(response, "hunter2", "RuntimeError", "Traceback", "File")
 
 
-# Per driver: what says that a store is down, full, locked or busy, and what says that
-# we have made a mistake.
+# By driver: the errors of a store that is down, full, locked or busy, and the errors of
+# a bug in the application.
 FABRICATED: list[tuple[Any, bool, list[Any]]] = [
-    # Busy, locked, read-only, I/O, full, cannot open; and with more bits that say why.
+    # Busy, locked, read-only, I/O, full, cannot open; then extended result codes.
     (sqlite_error, True, [5, 6, 8, 10, 13, 14, 5 | 2 << 8, 8 | 4 << 8, 10 | 3 << 8]),
-    # No such table, too big, a constraint, a misuse.
+    # No such table, too big, constraint, misuse.
     (sqlite_error, False, [1, 18, 19, 19 | 8 << 8, 21]),
     (postgresql_error, True, ["08006", "53300", "53100", "57P01", "57P03", "58030"]),
     (postgresql_error, True, ["25006", "55P03", "40001", "40P01", None]),
@@ -224,7 +224,7 @@ REPLIES = [
     (True, "MASTERDOWN Link with MASTER is down"),
     (True, "CLUSTERDOWN The cluster is down"),
     (True, "BUSY Redis is busy running a script."),
-    # Redis 6 hides the answer to a command in what it says of the script.
+    # Redis 6 has the reply to a command inside the error of the script.
     (True, "ERR Error running script (call to f_1): @user_script:7: -OOM command not"),
     (False, "WRONGTYPE Operation against a key holding the wrong kind of value"),
     (False, "ERR unknown command 'NONE'"),

@@ -1,4 +1,4 @@
-"""Races, deadlocks and workers that die: nothing is lost, and nothing done twice."""
+"""Races, deadlocks and killed workers: no write is lost or done twice."""
 
 import json
 import sqlite3
@@ -48,8 +48,8 @@ from myapp.core.wiring import mount
 ON_EACH_STORE = pytest.mark.parametrize("url", [NOTES, TICKETS], ids=["sql", "redis"])
 BODY = {"text": "once"}
 KEY = {"Idempotency-Key": "key"}
-# Imports once, then forks a worker for each line that it reads: one that sends a
-# request to itself and is killed before or after the commit of what the view wrote.
+# Imports once, then forks a worker for each line that it reads. The worker sends a
+# request to itself, and is killed before or after the commit of the view function.
 WORKERS = """
 import json, os, signal, sys
 from myapp import create_app
@@ -122,10 +122,12 @@ def test_of_equal_posts_to_a_unique_field_one_is_stored(own_app: App) -> None:
     def act(mine: Any, _number: int) -> Any:
         return one_of({201, 409}, mine, "POST", NOTES, json=BODY)
 
-    answers = at_once(own_app, 50, act)
-    (made,) = [answer.json for answer in answers if answer.status_code == 201]
+    responses = at_once(own_app, 50, act)
+    (made,) = [response.json for response in responses if response.status_code == 201]
     assert all_records(client, NOTES) == [made]
-    refused = [answer.json["errors"] for answer in answers if answer.json != made]
+    refused = [
+        response.json["errors"] for response in responses if response.json != made
+    ]
     assert {errors[0]["pointer"] for errors in refused} == {"/text"}
 
 
@@ -152,8 +154,8 @@ def test_sqlite_waits_for_another_writer_before_it_is_503(
 
 
 class Pair:
-    """Two views of a planted feature that are sent at the same time, and meet once
-    where SQLite, which lets one writer in at a time, would never let them."""
+    """Two view functions that run at the same time, and wait for each other once. This
+    is not possible on SQLite, which has one writer at a time."""
 
     def __init__(self, app: App, view: Callable[["Pair", str], None]) -> None:
         with app.app_context():
@@ -168,25 +170,25 @@ class Pair:
         self.ids = {n: post(NOTES, json={"text": n}).json["id"] for n in views}
 
     def begin(self, name: str) -> None:
-        """Count a run; a second one waits until the other view is through."""
+        """Count a run; a second run waits until the other view function has ended."""
         self.runs[name] += 1
         if self.runs[name] > 1:
             self.answered.wait(PATIENCE if self.runs.total() == 3 else 0)
 
     def meet(self, name: str) -> None:
-        """Wait for the other view, in the first run."""
+        """Wait for the other view function, in the first run."""
         if self.runs[name] == 1:
             self.barrier.wait(PATIENCE)
 
     def send(self, client: Any, number: int) -> None:
-        """Ask for one of the views."""
+        """Send a request to one of the view functions."""
         client.post(action("ab"[number]), expect=200)
         self.answered.set()
 
     def texts(self) -> set[str]:
-        """What is stored in the end, after both have been answered with a 200."""
+        """Send both requests, which must get a 200, and return the stored texts."""
         at_once(self.app, 2, self.send)
-        # Where they have met, the database has broken one of them off.
+        # After they met, the database has aborted one of them.
         assert self.dialect == "sqlite" or self.runs.total() > 2
         return {record["text"] for record in all_records(self.client, NOTES)}
 
@@ -219,7 +221,7 @@ def test_views_that_read_what_the_other_writes_run_as_if_in_turn(own_app: App) -
     assert Pair(own_app, view).texts() in in_turn
 
 
-# What lets an engine report a serialization failure; SQLite has no such error.
+# Statements that raise a serialization failure; SQLite has no such error.
 FAILURES = {
     "postgresql": text("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END $$"),
     "mysql": text("SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213"),
@@ -244,10 +246,10 @@ def test_a_serialization_failure_is_retried_three_times(
 
     client: Any = plant(own_app, act=act).test_client()
     passes = failures < 4
-    answer = client.post(action("act"), expect=200 if passes else 503)
+    response = client.post(action("act"), expect=200 if passes else 503)
     assert len(runs) == min(failures, 3) + 1
     assert len(effects) == len(all_records(client, NOTES)) == int(passes)
-    assert passes or int(answer.headers["Retry-After"]) >= 1
+    assert passes or int(response.headers["Retry-After"]) >= 1
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +262,7 @@ def workers() -> Iterator[Any]:
 
 
 def kill_worker(workers: Any, app: App, lease: float = 30, **order: Any) -> None:
-    """Let a worker die of a POST: ``after`` its commit, or before it."""
+    """Kill a worker during a POST: ``after`` its commit, or before it."""
     names = ("SQLALCHEMY_DATABASE_URI", "REDIS_URL")
     config = {name: app.config[name] for name in names}
     line = json.dumps({"config": config, "lease": lease, "body": BODY, **order})
@@ -272,7 +274,7 @@ def kill_worker(workers: Any, app: App, lease: float = 30, **order: Any) -> None
 def test_a_worker_killed_before_its_commit_has_written_nothing(
     own_app: App, workers: Any, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What has expired is taken over, not found missing.
+    # The expired lease still exists; the second request takes it over.
     monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 10**9)
     client: Any = plant(own_app).test_client()
     kill_worker(workers, own_app, url=url, after=False, headers=KEY)
@@ -282,10 +284,10 @@ def test_a_worker_killed_before_its_commit_has_written_nothing(
     kill_worker(workers, own_app, 0.05, url=url, after=False, headers=other)
     sent: Any = ({201, 409}, client, "POST", url)
     deadline = time.monotonic() + PATIENCE
-    while (answer := one_of(*sent, json=BODY, headers=other)).status_code == 409:
+    while (response := one_of(*sent, json=BODY, headers=other)).status_code == 409:
         assert time.monotonic() < deadline
-    assert "Idempotent-Replayed" not in answer.headers
-    assert all_records(client, url) == [answer.json]
+    assert "Idempotent-Replayed" not in response.headers
+    assert all_records(client, url) == [response.json]
 
 
 @ON_EACH_STORE
@@ -295,8 +297,8 @@ def test_a_worker_killed_after_its_commit_is_answered_for(
     client: Any = plant(own_app).test_client()
     kill_worker(workers, own_app, url=url, after=True, headers=KEY)
     (record,) = all_records(client, url)
-    answer = client.post(url, json=BODY, headers=KEY)
-    assert answer.headers["Idempotent-Replayed"] == "true"
-    assert answer.headers["Location"] == f"{url}{record['id']}"
-    assert answer.json == record
+    response = client.post(url, json=BODY, headers=KEY)
+    assert response.headers["Idempotent-Replayed"] == "true"
+    assert response.headers["Location"] == f"{url}{record['id']}"
+    assert response.json == record
     assert all_records(client, url) == [record]

@@ -1,5 +1,5 @@
-"""One request is one SQL transaction: all of what it writes, or nothing, and effects
-outside SQL only after its commit."""
+"""One request is one SQL transaction: all its writes are stored, or none of them, and
+effects outside SQL happen only after the commit."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def write(*texts: str) -> None:
 
 
 def stored(client: Any, where: str = NOTES) -> list[str]:
-    """The texts that clients see, oldest first."""
+    """The texts in the list, oldest first."""
     return [item["text"] for item in client.get(where).json["items"]][::-1]
 
 
@@ -57,17 +57,17 @@ def test_a_view_that_fails_leaves_nothing(own_app: App, status: int) -> None:
         raise Problem("conflict") if status == 409 else RuntimeError("two is no good")
 
     client: Any = plant(own_app, fail=fail).test_client()
-    answer = client.post(action("fail"), expect=status)
+    response = client.post(action("fail"), expect=status)
     if status == 500:
-        assert_bare(answer, "no good")
+        assert_bare(response, "no good")
     assert (stored(client), happened) == ([], [])
     client.post(NOTES, json={"text": "one"})
 
 
 def test_a_constraint_takes_back_what_came_before_it(own_app: App) -> None:
     client: Any = plant(own_app, twice=lambda: write("one", "two", "two")).test_client()
-    answer = client.post(action("twice"), expect=409)
-    assert [error["pointer"] for error in answer.json["errors"]] == ["/text"]
+    response = client.post(action("twice"), expect=409)
+    assert [error["pointer"] for error in response.json["errors"]] == ["/text"]
     assert stored(client) == []
 
 
@@ -91,8 +91,8 @@ def test_a_commit_that_fails_is_answered_and_leaves_nothing(
 
     client: Any = plant(own_app, fail=fail).test_client()
     if refusal == "problem":
-        answer = client.post(action("fail"), expect=409)
-        assert answer.json["detail"] == "Not at this hour."
+        response = client.post(action("fail"), expect=409)
+        assert response.json["detail"] == "Not at this hour."
     else:
         assert_unavailable(client.post(action("fail"), expect=503))
     assert (stored(client), happened) == ([], [])
@@ -103,7 +103,7 @@ def test_effects_happen_in_order_after_the_commit(own_app: App) -> None:
     happened: list[Any] = []
 
     def see() -> None:
-        """Note what others can read by now."""
+        """Record what other clients can read now."""
         with sql.engine.connect() as other:
             happened.extend(other.scalars(select(PlantedNote.text)))
 
@@ -118,7 +118,7 @@ def test_effects_happen_in_order_after_the_commit(own_app: App) -> None:
     client.post(action("act"), expect=200)
     assert happened == ["first", "note", "last"]
     client.post(NOTES, json={"text": "another"})
-    assert len(happened) == 3, "the effects of one request are not those of the next"
+    assert len(happened) == 3, "an effect ran again in the next request"
 
 
 def test_an_effect_that_fails_does_not_undo_the_commit(own_app: App) -> None:
@@ -154,7 +154,7 @@ def newest() -> str:
 
 
 def snapshot() -> dict[bytes, Any]:
-    """Every key of Redis with what is in it."""
+    """Every key of Redis, with its value."""
     return {key: redis_store.dump(key) for key in redis_store.keys()}
 
 
@@ -189,7 +189,7 @@ def test_redis_is_written_after_the_commit_and_not_before(
 
 
 def in_transaction(driver: Any) -> bool:
-    """Whether the driver of an engine says that a transaction is open."""
+    """Whether the driver has an open transaction."""
     if hasattr(driver, "in_transaction"):
         return bool(driver.in_transaction)
     if hasattr(driver, "info"):
@@ -197,7 +197,7 @@ def in_transaction(driver: Any) -> bool:
     return bool(driver.server_status & IN_TRANSACTION)
 
 
-# SERVER_STATUS_IN_TRANS of the protocol of MySQL.
+# SERVER_STATUS_IN_TRANS of the MySQL protocol.
 IN_TRANSACTION = 1
 
 
@@ -244,7 +244,7 @@ def test_others_never_see_what_is_not_committed(own_app: App, fails: bool) -> No
 
     def act() -> None:
         write("one")
-        # In a thread, because a request inside a request shares its session.
+        # In a thread, because a nested request would share the session.
         reader = threading.Thread(target=look)
         reader.start()
         reader.join()

@@ -1,5 +1,5 @@
-"""What tests share: a client that checks every response, and the
-conformance suite that every resource runs: :class:`ResourceContract`."""
+"""For tests: a client that checks every response, and the conformance suite
+that every resource runs: :class:`ResourceContract`."""
 
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
@@ -31,7 +31,7 @@ class ResourceContract(
     Races,
     Properties,
 ):
-    """The conformance suite: what a client may rely on, whatever stores the records.
+    """The conformance suite: what a client may rely on, in every store.
 
     A subclass names a resource and gives two bodies; see
     :class:`~myapp.core.testing.case.ResourceCase`.

@@ -1,4 +1,4 @@
-"""Conformance: what is refused at the door, with which status and which body."""
+"""Conformance: bad requests, and the status and the problem that each gets."""
 
 import gzip
 from typing import Any
@@ -27,7 +27,7 @@ MALFORMED = {
     "nested 65 deep": b"[" * 65 + b"]" * 65,
     "nested 100,000 brackets": b"[" * 100_000,
     "nested 100,000 braces": b'{"a":' * 100_000,
-    "brackets behind a string": b'["[]\\"",' + b"[" * 65 + b"]" * 66,
+    "brackets after a string": b'["[]\\"",' + b"[" * 65 + b"]" * 66,
     "duplicate key": b'{"a": 1, "a": 1}',
     "duplicate key by escape": b'{"a": 1, "\\u0061": 1}',
     "duplicate key inside": b'{"a": [{"b": 1, "b": 2}]}',
@@ -103,15 +103,15 @@ class BadInput(ResourceCase):
     """Bad input is a problem document, never a 500, and changes nothing."""
 
     def refused(self, client: Client, expect: int, slug: str, **kwargs: Any) -> JSON:
-        """POST and PUT something that must not be taken; the last problem."""
+        """POST and PUT a request that must be refused; return the last problem."""
         record = self.make(client)
         for method, url in (("POST", self.url), ("PUT", self.item(record))):
-            answer = client.open(url, method=method, expect=expect, **kwargs)
-            assert answer.json["type"] == f"/problems/{slug}"
-            assert answer.json["status"] == expect
-            assert answer.json["instance"] == url
+            response = client.open(url, method=method, expect=expect, **kwargs)
+            assert response.json["type"] == f"/problems/{slug}"
+            assert response.json["status"] == expect
+            assert response.json["instance"] == url
         assert client.get(self.url).json["items"] == [record]
-        return dict(answer.json)
+        return dict(response.json)
 
     @pytest.mark.parametrize("body", MALFORMED.values(), ids=MALFORMED)
     def test_malformed_json(self, client: Client, body: bytes) -> None:
@@ -131,8 +131,8 @@ class BadInput(ResourceCase):
     def test_another_media_type(self, client: Client, headers: Any) -> None:
         data = gzip.compress(b"{}") if "Content-Encoding" in headers else b"{}"
         self.refused(client, 415, "unsupported-media-type", data=data, headers=headers)
-        answer = client.post(self.url, data=data, headers=headers, expect=415)
-        assert answer.headers["Accept-Post"] == "application/json"
+        response = client.post(self.url, data=data, headers=headers, expect=415)
+        assert response.headers["Accept-Post"] == "application/json"
 
     def test_a_body_over_the_limit(self, client: Client) -> None:
         limit = client.application.config["MAX_CONTENT_LENGTH"]
@@ -146,9 +146,9 @@ class BadInput(ResourceCase):
         url = f"{self.url}{id}"
         for method in ("GET", "PUT", "DELETE"):
             body = {"json": self.full} if method == "PUT" else {}
-            answer = client.open(url, method=method, expect=400, **body)
-            assert answer.json["type"] == "/problems/invalid-parameter"
-            assert answer.json["errors"][0]["parameter"] == "id"
+            response = client.open(url, method=method, expect=400, **body)
+            assert response.json["type"] == "/problems/invalid-parameter"
+            assert response.json["errors"][0]["parameter"] == "id"
 
     def test_an_id_in_capitals_is_the_same(self, client: Client) -> None:
         record = self.make(client)
@@ -156,18 +156,18 @@ class BadInput(ResourceCase):
 
     @pytest.mark.parametrize("query", QUERIES)
     def test_a_query_that_is_not_understood(self, client: Client, query: str) -> None:
-        answer = client.get(f"{self.url}?{query}", expect=400)
-        assert answer.json["type"] == "/problems/invalid-parameter"
-        assert answer.json["errors"][0]["parameter"] in query
+        response = client.get(f"{self.url}?{query}", expect=400)
+        assert response.json["type"] == "/problems/invalid-parameter"
+        assert response.json["errors"][0]["parameter"] in query
 
     @pytest.mark.parametrize("text", BAD_URLS)
     def test_a_url_that_is_not_text(self, client: Client, text: str) -> None:
-        # The path goes in as a server hands it over: unquoted bytes as Latin-1.
+        # WSGI passes the path as unquoted bytes, decoded as Latin-1.
         path = self.url + unquote_to_bytes(text).decode("latin-1")
         for query, environ in ((f"?limit={text}", {}), ("", {"PATH_INFO": path})):
             url = self.url + query
-            answer = client.get(url, environ_overrides=environ, expect=400)
-            assert answer.json["type"] == "/problems/bad-request"
+            response = client.get(url, environ_overrides=environ, expect=400)
+            assert response.json["type"] == "/problems/bad-request"
 
     def test_a_cursor_that_is_forged_or_foreign(self, client: Client) -> None:
         for _ in range(2):
@@ -185,9 +185,9 @@ class BadInput(ResourceCase):
             field = Validator(self.model.write_schema["properties"][name])
             others = ({"a": 1}, [{"a": 1}], 1.5, True, 2**63 - 1)
             refused = [value for value in others if field.errors(value)]
-            assert refused, f"{name} takes anything"
+            assert refused, f"{name} takes any type"
             for value in refused:
                 body = {**self.full, name: value}
-                answer = client.post(self.url, json=body, expect=400)
-                places = {error["pointer"] for error in answer.json["errors"]}
+                response = client.post(self.url, json=body, expect=400)
+                places = {error["pointer"] for error in response.json["errors"]}
                 assert all(f"{place}/".startswith(f"/{name}/") for place in places)

@@ -15,18 +15,18 @@ BAD = {"no such field": 1}
 NO_BATCHES: dict[str, tuple[Any, str]] = {
     "an array": ([], ""),
     "another part": ({"creates": []}, "/creates"),
-    "no list": ({"create": {}}, "/create"),
-    "an update that is none": ({"update": [1]}, "/update/0"),
-    "an update of nothing": ({"update": [{}]}, "/update/0/id"),
-    "an id that is none": ({"update": [{"id": 1}]}, "/update/0/id"),
-    "a version that is none": (
+    "an object for a list": ({"create": {}}, "/create"),
+    "an update that is a number": ({"update": [1]}, "/update/0"),
+    "an update without an id": ({"update": [{}]}, "/update/0/id"),
+    "an id that is a number": ({"update": [{"id": 1}]}, "/update/0/id"),
+    "a version that is a string": (
         {"update": [{"id": "#/create/0", "version": "1"}]},
         "/update/0/version",
     ),
-    "a delete that is none": ({"delete": [1]}, "/delete/0"),
-    "a delete of more": ({"delete": [{"id": "#/create/0", "x": 1}]}, "/delete/0"),
+    "a delete that is a number": ({"delete": [1]}, "/delete/0"),
+    "a delete with more": ({"delete": [{"id": "#/create/0", "x": 1}]}, "/delete/0"),
 }
-# There is one create beside each of them.
+# The batch of each has exactly one create.
 NO_IDS = (
     "",
     "1",
@@ -43,7 +43,7 @@ NO_IDS = (
 
 
 def all_records(client: Client, url: str) -> list[JSON]:
-    """All records of a resource, newest first, from as many pages as they fill."""
+    """All records of a resource, newest first, from all pages."""
     items: list[JSON] = []
     cursor = ""
     while True:
@@ -58,19 +58,21 @@ class Batches(ResourceCase):
     """What POST on ``batch`` does."""
 
     def send_batch(self, client: Client, expect: int = 200, **parts: Any) -> JSON:
-        """Send a batch; the body of its answer."""
+        """Send a batch; return the body of the response."""
         url = f"{self.url}batch"
         return dict(client.post(url, json=parts, expect=expect).json)
 
     def every_change(self) -> JSON:
-        """An update of every field that clients can see."""
+        """An update of every writable field."""
         return {name: self.other[name] for name in self.model.writable}
 
     def rejected(
         self, client: Client, expect: int, pointer: str, **parts: Any
     ) -> list[JSON]:
-        """Send a batch that must change nothing; the errors, the first of which
-        points at something."""
+        """Send a batch that must change nothing; return its errors.
+
+        :param pointer: of the first error.
+        """
         before = all_records(client, self.url)
         errors = list(self.send_batch(client, expect=expect, **parts)["errors"])
         assert errors[0]["pointer"] == pointer
@@ -79,15 +81,15 @@ class Batches(ResourceCase):
 
     def test_a_batch_creates_updates_and_deletes(self, client: Client) -> None:
         kept, gone = self.make(client), self.make(client)
-        answer = self.send_batch(
+        response = self.send_batch(
             client,
             create=[self.full, self.other],
             update=[{"id": kept["id"], "version": 1, **self.every_change()}],
             delete=[{"id": gone["id"], "version": 1}],
         )
-        first, second = answer["create"]
-        (changed,) = answer["update"]
-        assert answer["delete"] == [gone["id"]]
+        first, second = response["create"]
+        (changed,) = response["update"]
+        assert response["delete"] == [gone["id"]]
         assert all_records(client, self.url) == [second, first, changed]
         for record, body in ((first, self.full), (second, self.other)):
             shown = {name: body[name] for name in self.model.writable}
@@ -208,7 +210,7 @@ class Batches(ResourceCase):
     def test_a_reference_in_a_batch_stands_for_what_it_creates(
         self, client: Client
     ) -> None:
-        answer = self.send_batch(
+        response = self.send_batch(
             client,
             create=[self.full] * 4,
             update=[{"id": "#/create/2", "version": 1, **self.every_change()}],
@@ -216,16 +218,20 @@ class Batches(ResourceCase):
                 self.needs_version :
             ],
         )
-        ids = [record["id"] for record in answer["create"]]
-        (changed,) = answer["update"]
+        ids = [record["id"] for record in response["create"]]
+        (changed,) = response["update"]
         assert (changed["id"], changed["version"]) == (ids[2], 2)
-        assert answer["delete"] == ids[self.needs_version : 2]
-        left = [answer["create"][3], changed, *answer["create"][: self.needs_version]]
+        assert response["delete"] == ids[self.needs_version : 2]
+        left = [
+            response["create"][3],
+            changed,
+            *response["create"][: self.needs_version],
+        ]
         assert all_records(client, self.url) == left
 
     @property
     def needs_version(self) -> int:
-        """1 where every item needs its version, else 0."""
+        """1 if the model demands the version of every item, else 0."""
         return int(self.model.requires_if_match)
 
     def test_a_batch_needs_versions_where_the_model_demands_it(

@@ -1,4 +1,4 @@
-"""A tab of a browser that keeps what goes wrong in it."""
+"""A browser page that records its errors."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -8,12 +8,12 @@ SIZE = {"width": 1280, "height": 900}
 
 
 class Tab:
-    """A page in a browser, and all that it complained about. At the end of its ``with``
-    a picture is kept, also of a failure, and it must not have complained.
+    """A browser page and its errors. At the end of the ``with`` block a screenshot is
+    saved, also after a failure, and an error on the page fails the test.
 
     :param browser: a browser of Playwright.
-    :param origin: of the server; what is asked of any other is a complaint.
-    :param name: of the picture in ``screenshots/``.
+    :param origin: of the server; a request to any other origin is an error.
+    :param name: of the screenshot in ``screenshots/``.
     """
 
     def __init__(self, browser: Any, origin: str, name: str) -> None:
@@ -35,7 +35,7 @@ class Tab:
         self.page.screenshot(path=self.picture, full_page=True)
         self.page.close()
         if error is not None:
-            error.add_note(f"complaints of the page: {self.complaints}")
+            error.add_note(f"errors of the page: {self.complaints}")
         else:
             assert self.complaints == []
 
@@ -52,6 +52,6 @@ class Tab:
             self.complaints.append(f"{response.status} for {response.url}")
 
     def open(self, path: str) -> Any:
-        """Open a path of the server, until it asks for nothing more."""
+        """Open a path of the server, and wait until the network is idle."""
         self.page.goto(f"{self.origin}{path}", wait_until="networkidle")
         return self.page

@@ -1,4 +1,4 @@
-"""What the parts of the conformance suite know of the resource that they test."""
+"""The resource under test, as every part of the conformance suite sees it."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from myapp.core.testing.client import Client
 class ResourceCase:
     """A resource under test."""
 
-    #: Where it is mounted, with a slash at the end.
+    #: The URL of the list, with a slash at the end.
     url: str
     #: Its model.
     model: type[Model]
-    #: A valid body with every field that can be written.
+    #: A valid body with every field of the write schema.
     full: JSON
-    #: Another valid body with every field, each different where that is possible.
+    #: Another valid body with every field; each value differs where possible.
     other: JSON
 
     def prepare(self, client: Client) -> None:
-        """Store what the bodies refer to."""
+        """Store the records that the bodies refer to."""
 
     @property
     def required(self) -> list[str]:
@@ -29,11 +29,11 @@ class ResourceCase:
 
     @property
     def minimal(self) -> JSON:
-        """A body with the required fields alone."""
+        """A body with only the required fields."""
         return {name: self.full[name] for name in self.required}
 
     def make(self, client: Client, **overrides: Any) -> JSON:
-        """A stored record."""
+        """Store a record."""
         return dict(client.post(self.url, json={**self.full, **overrides}).json)
 
     def item(self, record: JSON) -> str:

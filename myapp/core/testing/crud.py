@@ -21,13 +21,13 @@ class Crud(ResourceCase):
         self.prepare(client)
 
     def test_post_stores_what_was_sent(self, client: Client) -> None:
-        answer = client.post(self.url, json=self.full)
-        record = answer.json
+        response = client.post(self.url, json=self.full)
+        record = response.json
         assert {name: record[name] for name in self.full} == self.full
         assert record["version"] == 1
         assert record["created_at"] == record["updated_at"]
-        assert answer.headers["Location"] == self.item(record)
-        assert client.get(answer.headers["Location"]).json == record
+        assert response.headers["Location"] == self.item(record)
+        assert client.get(response.headers["Location"]).json == record
 
     def test_post_sets_what_is_left_out(self, client: Client) -> None:
         record = client.post(self.url, json=self.minimal).json
@@ -108,16 +108,16 @@ class Crud(ResourceCase):
             (self.url, {"GET", "HEAD", "OPTIONS", "POST"}),
             (self.item(self.make(client)), {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}),
         ):
-            answer = client.options(url)
-            assert answer.data == b""
-            assert methods <= set(answer.headers["Allow"].split(", "))
+            response = client.options(url)
+            assert response.data == b""
+            assert methods <= set(response.headers["Allow"].split(", "))
 
     @pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "BREW"])
     def test_another_method_is_405(self, client: Client, method: str) -> None:
         for url in (self.url, self.item(self.make(client))):
-            answer = client.open(url, method=method, expect=405)
-            assert answer.json["type"] == "/problems/method-not-allowed"
-            assert "GET" in answer.headers["Allow"].split(", ")
+            response = client.open(url, method=method, expect=405)
+            assert response.json["type"] == "/problems/method-not-allowed"
+            assert "GET" in response.headers["Allow"].split(", ")
 
     def test_a_reference_to_nothing_is_422(self, client: Client) -> None:
         record = self.make(client)
@@ -145,8 +145,8 @@ class Crud(ResourceCase):
             }
         ]
         assert client.post(self.url, json=body, expect=400).json["errors"] == wrong
-        answer = client.put(self.item(record), json=body, expect=400)
-        assert answer.json["errors"] == wrong
+        response = client.put(self.item(record), json=body, expect=400)
+        assert response.json["errors"] == wrong
 
     def test_all_errors_come_at_once(self, client: Client) -> None:
         body = {**{name: {"no": 1} for name in self.full}, "a/b~": 1}
@@ -186,12 +186,12 @@ class Crud(ResourceCase):
 
 
 def is_free_text(field: Any) -> bool:
-    """Whether a property takes any text of a few characters."""
+    """Whether a property takes any short text."""
     bound = {"format", "pattern", "enum", "const"} & set(field)
     return field.get("type") == "string" and not bound and field["maxLength"] > 8
 
 
-# The column type that holds what a property's schema allows, by format and by type.
+# The column type for a property, by the format and the type in its schema.
 FORMAT_COLUMNS = {
     "date-time": UtcDateTime,
     "date": Date,
@@ -209,7 +209,7 @@ TYPE_COLUMNS = {
 
 
 def column_type(field: Any) -> type[Any]:
-    """The column type that a property asks for."""
+    """The column type that a property needs."""
     types = field["type"] if isinstance(field["type"], list) else [field["type"]]
     (plain,) = set(types) - {"null"}
     by_type = TYPE_COLUMNS[plain]

@@ -1,8 +1,8 @@
-"""Conformance: what hypothesis draws for a model: valid values, values with one fault,
-changes and queries.
+"""Conformance: the values that hypothesis draws for a model: valid values, and values
+with one fault.
 
-This is the part of JSON Schema that models use. A keyword or format beyond it is an
-error here, so that no constraint of a model goes untested without a word.
+They cover the part of JSON Schema that models use. Any other keyword or format is an
+error here, so that every constraint of a model is tested.
 """
 
 import json
@@ -18,9 +18,9 @@ from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
 from myapp.core.schema.validator import ecma_pattern
 
 Values = SearchStrategy[Any]
-#: Strategies that take the place of the schema for some members of a record.
+#: Strategies that replace the schema for some members of a record.
 Known = Mapping[str, Values]
-#: Pairs of the JSON Pointer of a fault and the value that has it.
+#: Pairs: the JSON Pointer of the fault, and the value that has the fault.
 Faulty = SearchStrategy[tuple[str, Any]]
 
 ANNOTATIONS = "$id $schema title description default examples readOnly writeOnly"
@@ -35,19 +35,19 @@ TYPES: dict[str, tuple[type[Any], ...]] = {
     "object": (dict,),
 }
 SPECIMENS: list[Any] = [None, True, False, 0, 7, 1.5, -1.5, "", "x", [], [0], {}]
-# From here on a double skips integers.
+# From here on a double cannot hold every integer.
 MAX_EXACT = 2**53
 LONG = 200
 
-# All of Unicode that JSON may carry here; some of it is drawn more often, because
-# it means something to SQL, LIKE, Lua, JSON, a collation or a terminal.
+# All of Unicode that JSON may contain here. Characters with a meaning in SQL, LIKE,
+# Lua, JSON, a collation or a terminal are drawn more often.
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 AWKWARD = " \t\n\r%_\\'\";,~/\x01\x7fAaÄä\u0301ßſİı\u200b\u2028\u202e\ufeff\uffff"
 LETTERS = CHARACTERS | st.sampled_from(AWKWARD + "😀\U0010ffff")
 
 
 def regex(pattern: str) -> SearchStrategy[str]:
-    """Text that a pattern describes as a whole."""
+    """Text that matches a pattern from its start to its end."""
     return st.from_regex(ecma_pattern(pattern), fullmatch=True, alphabet=CHARACTERS)
 
 
@@ -69,7 +69,7 @@ FORMATTED: dict[str, SearchStrategy[str]] = {
     "email": regex(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,20}}@{NAME}\.example"),
     "uri": regex(rf"(https?://{NAME}\.example(/[\w.~-]*)*|urn:{NAME}:[a-z0-9]+)"),
 }
-# Nearly right, and so more telling than any text.
+# Nearly valid, so they find more faults than random text.
 ALMOST: dict[str, SearchStrategy[str]] = {
     "date": regex("[0-9]{4}-[0-3][0-9]-[0-3][0-9]"),
     "date-time": regex("[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:60Z?"),
@@ -81,11 +81,11 @@ ALMOST: dict[str, SearchStrategy[str]] = {
 def types_of(schema: JSON) -> list[str]:
     """The types that a schema allows.
 
-    :raises TypeError: when it says what is not drawn here.
+    :raises TypeError: when it has a keyword or a type that is not drawn here.
     """
     beyond = set(schema) - {*ANNOTATIONS.split(), *STRUCTURE.split(), *BROKEN}
     if beyond or not {"type", "enum", "const"} & set(schema):
-        raise TypeError(f"nothing is drawn from {schema}: {beyond or 'it has no type'}")
+        raise TypeError(f"cannot draw from {schema}: {beyond or 'it has no type'}")
     types = schema.get("type", [])
     return types if isinstance(types, list) else [types]
 
@@ -104,13 +104,13 @@ def values(schema: JSON) -> Values:
 
 
 def filled(length: int) -> SearchStrategy[str]:
-    """Text of an exact length, of characters that repeat: to draw each is dear."""
+    """Text of an exact length that repeats a few characters: drawing each is slow."""
     part = st.text(LETTERS, min_size=1, max_size=8)
     return part.map(lambda text: (text * length)[:length])
 
 
 def texts(schema: JSON) -> SearchStrategy[str]:
-    """Text, by pattern, format and length; its longest is drawn often."""
+    """Text, by pattern, format and length; the longest text is drawn often."""
     least, most = schema.get("minLength", 0), schema.get("maxLength", LONG)
     if "pattern" in schema:
         drawn = st.from_regex(ecma_pattern(schema["pattern"]), alphabet=CHARACTERS)
@@ -124,7 +124,7 @@ def texts(schema: JSON) -> SearchStrategy[str]:
 
 
 def integers(schema: JSON) -> SearchStrategy[int]:
-    """Integers of at most 64 bits, their bounds more often than others."""
+    """Integers of at most 64 bits; the bounds are drawn more often."""
     above = schema.get("exclusiveMinimum", MIN_INTEGER - 1)
     below = schema.get("exclusiveMaximum", MAX_INTEGER + 1)
     least = max(schema.get("minimum", MIN_INTEGER), above + 1)
@@ -133,7 +133,7 @@ def integers(schema: JSON) -> SearchStrategy[int]:
 
 
 def numbers(schema: JSON) -> SearchStrategy[float]:
-    """Doubles, the small whole ones as integers: JSON does not tell them apart."""
+    """Doubles; small whole numbers as integers, because in JSON both are equal."""
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     drawn = st.floats(
         schema.get("minimum", above),
@@ -157,7 +157,7 @@ def arrays(schema: JSON) -> SearchStrategy[list[Any]]:
 
 
 def objects(schema: JSON, known: Known = {}) -> SearchStrategy[JSON]:
-    """Objects with all members that are required, and some of the others."""
+    """Objects with all required members, and some of the others."""
     members = {
         name: known[name] if name in known else values(field)
         for name, field in schema["properties"].items()
@@ -178,7 +178,7 @@ DRAWN: dict[str, Callable[[JSON], Values]] = {
 
 
 def misfits(schema: JSON) -> SearchStrategy[str]:
-    """Text that is none of a pattern, even if only by a line end behind it."""
+    """Text that does not match a pattern, sometimes only for a line end after it."""
     pattern = ecma_pattern(schema["pattern"])
     near = st.builds(
         lambda text, make: make.format(text, text[1:], text[:-1]),
@@ -202,7 +202,7 @@ def doubled(schema: JSON) -> Values:
     return pairs.map(lambda pair: [*pair[0], pair[1], pair[1]])
 
 
-# What breaks a keyword, for those that are about a value as a whole.
+# Values that break a keyword, for each keyword about a value as a whole.
 BROKEN: dict[str, Callable[[JSON], Values]] = {
     "minLength": lambda one: st.text(LETTERS, max_size=one["minLength"] - 1),
     "maxLength": lambda one: filled(one["maxLength"] + 1),
@@ -219,14 +219,14 @@ BROKEN: dict[str, Callable[[JSON], Values]] = {
     ),
     "uniqueItems": doubled,
 }
-# What no value can break.
+# Keywords that no value can break.
 VOID = [("minLength", 0), ("minItems", 0), ("uniqueItems", False)]
 VOID += [("minimum", MIN_INTEGER), ("maximum", MAX_INTEGER)]
 
 
 def faults(schema: JSON, known: Known = {}) -> Iterator[tuple[str, Faulty]]:
-    """Every constraint of a schema, down to the last: its keyword, and values in which
-    that one is broken alone."""
+    """Every constraint of a schema and of the schemas inside it: the keyword, and
+    values that break only this constraint."""
     whole, listed = {}, choices(schema)
     allowed = {kind for name in types_of(schema) for kind in TYPES[name]}
     if allowed:
@@ -258,7 +258,7 @@ def faults(schema: JSON, known: Known = {}) -> Iterator[tuple[str, Faulty]]:
 
 
 def member_faults(schema: JSON, valid: Values) -> Iterator[tuple[str, Faulty]]:
-    """A member that is missing, one too many, or one that is wrong."""
+    """A missing member, an unknown member, or a member with a wrong value."""
     properties = schema["properties"]
     for name in schema.get("required", ()):
         yield "required", st.builds(without, valid, st.just(name))
@@ -274,7 +274,7 @@ def member_faults(schema: JSON, valid: Values) -> Iterator[tuple[str, Faulty]]:
 def inserted(
     items: list[Any], index: int, fault: tuple[str, Any]
 ) -> tuple[str, list[Any]]:
-    """An array with a wrong item somewhere."""
+    """An array with one wrong item."""
     index = min(index, len(items))
     return f"/{index}{fault[0]}", [*items[:index], fault[1], *items[index:]]
 

@@ -1,4 +1,4 @@
-"""What the tests make of a store: servers to run on, a clean state for each test."""
+"""The stores of a test run: their servers, and a clean state for each test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,37 +10,37 @@ Settings = dict[str, str]
 
 
 class StoreFixture:
-    """A store under test. The stores are real, and made by the test run."""
+    """A store under test. It is a real store, made by the test run."""
 
-    #: What its servers are called in the ids of tests; the whole suite runs on each.
+    #: The names of its servers in the test ids; the whole suite runs on each server.
     servers: list[str]
 
     def start(self, server: str, folder: Path) -> str:
-        """Start a server, or find it; called once in a test run for each.
+        """Start a server, or find a running one; called once for each server of a run.
 
-        :param folder: where it may keep its files.
-        :returns: how :meth:`make` reaches it.
+        :param folder: for the files of the server.
+        :returns: the address of the server, for :meth:`make`.
         """
         return server
 
     def make(self, server: str, folder: Path) -> Settings:
-        """Make an empty database for one application, and the settings that name it."""
+        """Make an empty database for one application; return the settings for it."""
         raise NotImplementedError
 
     def drop(self, server: str, settings: Settings) -> None:
-        """Remove what :meth:`make` made."""
+        """Drop the database that :meth:`make` made."""
 
     def prepare(self, app: Flask) -> None:
-        """Bring the database of an application to the shape that the code expects."""
+        """Make the tables that the code expects in the database of an application."""
 
     def close(self, app: Flask) -> None:
         """Close the connections of an application."""
 
     def clean(self, app: Flask) -> None:
-        """Remove what a test with an application of its own has left elsewhere."""
+        """Remove what a test with its own application left in a shared database."""
 
     @contextmanager
     def undone(self, app: Flask) -> Iterator[None]:
-        """Undo at the end whatever a test writes."""
+        """Undo everything that a test writes, at its end."""
         yield
         self.clean(app)

@@ -1,7 +1,7 @@
 """Conformance: PATCH, as JSON Merge Patch (RFC 7396) and as JSON Patch (RFC 6902).
 
-Patches in the tables are written for a field ``/F``; each resource puts one of its own
-in its place. What an operation finds there, an earlier one has put there.
+The patches in the tables use a field ``/F``; each resource replaces it by one of its
+fields. Each operation only uses values that an earlier operation has written.
 """
 
 import json
@@ -44,7 +44,7 @@ def op(kind: str, path: Any, **members: Any) -> JSON:
 
 
 def whole(kind: str, path: str = "/F", source: str = "/F") -> JSON:
-    """An operation with all that any kind of operation needs."""
+    """An operation with the members that any kind of operation needs."""
     return op(kind, path, source=source, value=1)
 
 
@@ -52,7 +52,7 @@ OPS = ("add", "remove", "replace", "move", "copy", "test")
 NEEDED = {kind: "value" for kind in ("add", "replace", "test")}
 NEEDED |= {"move": "from", "copy": "from"}
 NO_PATHS = (None, 0, ["F"], "F", "#/F", "/F/~2", "/F/~", "/F/~/0")
-# What is no JSON Patch, whatever it is applied to, and where its fault is.
+# Documents that are not a JSON Patch, and the pointer of the fault.
 NO_PATCH: list[tuple[Any, str]] = [
     *((patch, "") for patch in (None, 5, "/F", {}, {"F": 1}, whole("remove"))),
     *(([one], "/0") for one in cast(tuple[Any, ...], (5, None, "remove", []))),
@@ -64,7 +64,7 @@ NO_PATCH: list[tuple[Any, str]] = [
     *(([op(kind, "/F")], f"/0/{NEEDED[kind]}") for kind in NEEDED),
     ([whole("add"), 5], "/1"),
 ]
-# What fits, and makes no valid record; where the fault is in the record.
+# Patches with an invalid record as result, and the pointer of the fault in it.
 ROOTS: tuple[Any, ...] = (None, [], "F", 5)
 INVALID: list[tuple[list[JSON], str]] = [
     ([op("remove", "")], ""),
@@ -77,12 +77,12 @@ INVALID: list[tuple[list[JSON], str]] = [
 
 
 def readable(value: Any) -> str:
-    """The id of a test: the patch, or its beginning."""
+    """The id of a test: the start of the patch."""
     return json.dumps(value)[:100]
 
 
 class Patches(ResourceCase):
-    """A PATCH changes what it says and nothing else, or it changes nothing."""
+    """A PATCH changes only what it names, or nothing."""
 
     @pytest.fixture(autouse=True)
     def _prepared(self, client: Client) -> None:
@@ -90,15 +90,15 @@ class Patches(ResourceCase):
 
     @property
     def patched_at(self) -> str:
-        """The pointer of the field that stands for ``/F``."""
+        """The pointer of the field that replaces ``/F``."""
         return pointer((self.required or self.model.writable)[0])
 
     def view_of(self, record: JSON) -> JSON:
-        """The writable view of a record."""
+        """The writable fields of a record."""
         return {name: record[name] for name in self.model.writable}
 
     def on_field(self, patch: Any) -> bytes:
-        """A patch of the tables as a body, for a field of this resource."""
+        """A patch from the tables as a body, for a field of this resource."""
         text = patch.decode() if isinstance(patch, bytes) else json.dumps(patch)
         return text.replace('"/F', f'"{self.patched_at}').encode()
 
@@ -113,32 +113,32 @@ class Patches(ResourceCase):
     def unpatched(
         self, client: Client, body: Any, slug: str, kind: str = JSON_PATCH
     ) -> Any:
-        """PATCH something that must not be taken, and changes nothing; the problem."""
+        """Send a PATCH that must be refused and change nothing; return the problem."""
         record = self.make(client)
-        answer = self.send_patch(client, record, body, kind, KINDS[slug].status)
-        assert answer.json["type"] == f"/problems/{slug}"
+        response = self.send_patch(client, record, body, kind, KINDS[slug].status)
+        assert response.json["type"] == f"/problems/{slug}"
         after = client.get(self.item(record))
         assert after.json == record
         assert after.headers["ETag"] == f'"{record["version"]}"'
-        return answer.json
+        return response.json
 
     def wrong_at(
         self, client: Client, body: Any, kind: str, slug: str = "invalid-body"
     ) -> set[str]:
-        """Where a body, or what a JSON Patch makes of a record, is wrong."""
+        """The pointers of the errors in a body, or in the result of a JSON Patch."""
         problem = self.unpatched(client, body, slug, kind)
         return {error["pointer"] for error in problem["errors"]}
 
     def test_options_and_415_tell_the_types_of_patches(self, client: Client) -> None:
         record = self.make(client)
         url, data = self.item(record), json.dumps(self.other)
-        answers = [client.options(url)]
-        assert "PATCH" in answers[0].headers["Allow"].split(", ")
+        responses = [client.options(url)]
+        assert "PATCH" in responses[0].headers["Allow"].split(", ")
         for headers in OTHER_TYPES:
-            answers.append(client.patch(url, data=data, headers=headers, expect=415))
-            assert answers[-1].json["type"] == "/problems/unsupported-media-type"
-        for answer in answers:
-            types = set(answer.headers["Accept-Patch"].split(", "))
+            responses.append(client.patch(url, data=data, headers=headers, expect=415))
+            assert responses[-1].json["type"] == "/problems/unsupported-media-type"
+        for response in responses:
+            types = set(response.headers["Accept-Patch"].split(", "))
             assert types == {MERGE_PATCH, PLAIN, JSON_PATCH}
         assert client.get(url).json == record
 
@@ -163,12 +163,12 @@ class Patches(ResourceCase):
         record = self.make(client)
         url = self.item(record)
         for version, name in enumerate(self.other, 2):
-            answer = self.send_patch(client, record, {name: self.other[name]}, kind)
+            response = self.send_patch(client, record, {name: self.other[name]}, kind)
             expected = {**record, name: self.other[name], "version": version}
-            assert answer.json["updated_at"] > record["updated_at"]
-            record = {**expected, "updated_at": answer.json["updated_at"]}
-            assert answer.json == client.get(url).json == record
-            assert answer.headers["ETag"] == f'"{version}"'
+            assert response.json["updated_at"] > record["updated_at"]
+            record = {**expected, "updated_at": response.json["updated_at"]}
+            assert response.json == client.get(url).json == record
+            assert response.headers["ETag"] == f'"{version}"'
         assert self.view_of(
             self.send_patch(client, record, {}, kind).json
         ) == self.view_of(record)
@@ -212,10 +212,10 @@ class Patches(ResourceCase):
                 op("test", at, value={"a": [value, "y", "x"]}),
                 op("move", at, source=f"{at}/a/0"),
             ]
-            answer = self.send_patch(client, record, patch, JSON_PATCH)
-            assert self.view_of(answer.json) == {**self.view_of(record), name: value}
-            assert answer.headers["ETag"] == '"2"'
-            assert client.get(self.item(record)).json == answer.json
+            response = self.send_patch(client, record, patch, JSON_PATCH)
+            assert self.view_of(response.json) == {**self.view_of(record), name: value}
+            assert response.headers["ETag"] == '"2"'
+            assert client.get(self.item(record)).json == response.json
 
     def test_the_root_of_a_patch_is_the_writable_view(self, client: Client) -> None:
         record = self.make(client)
@@ -252,7 +252,7 @@ class Patches(ResourceCase):
             self.unpatched(client, self.on_field(patch), slug)
 
     def test_a_patch_that_explodes_is_stopped(self, client: Client) -> None:
-        # Doubled fifty times, it would take all the memory there is.
+        # After fifty doublings the value would be larger than the memory.
         doubling = [op("copy", f"/F/{number}", source="/F") for number in range(50)]
         patch = self.on_field([op("add", "/F", value={"a": "x" * 2000}), *doubling])
         self.unpatched(client, patch, "too-large")
@@ -274,13 +274,13 @@ class Patches(ResourceCase):
             for body in (self.full, self.other):
                 record = client.post(self.url, json=body).json
                 patch = [op("test", pointer(name), value={"never": 1})]
-                answer = self.send_patch(client, record, patch, JSON_PATCH, 409)
-                id = answer.headers["X-Request-ID"]
-                text = f"{answer.headers}{answer.text}"
+                response = self.send_patch(client, record, patch, JSON_PATCH, 409)
+                id = response.headers["X-Request-ID"]
+                text = f"{response.headers}{response.text}"
                 told.append(text.replace(id, "").replace(record["id"], ""))
                 hidden = json.dumps(record[name], ensure_ascii=False).strip('"')
                 assert len(hidden) < 4 or hidden not in told[-1]
-            assert told[0] == told[1], "the same, whatever is stored"
+            assert told[0] == told[1], "the response depends on the value"
 
     def test_a_patch_outside_the_view_is_unknown(self, client: Client) -> None:
         fields = set(self.model.write_schema["properties"])

@@ -1,7 +1,7 @@
-"""A feature of the tests' own, with one model on each store, so that tests of the core
-need no feature of the application.
+"""A feature for tests only, with one model on each store, so that tests of the core
+do not need a feature of the application.
 
-Its tables have a metadata of their own: the migrations know nothing of them.
+Its tables are in a metadata of their own, which the migrations do not know.
 """
 
 import logging
@@ -33,15 +33,15 @@ from myapp.core.wiring import mount
 
 PREFIX = "/planted"
 NOTES, TICKETS = f"{PREFIX}/notes/", f"{PREFIX}/tickets/"
-# The members that each error has.
+# The members of every problem document.
 BARE = {"type", "title", "status", "detail", "instance", "request_id"}
-# Seconds after which a test gives up; none is that slow.
+# Seconds after which a test fails; a normal run is faster.
 PATIENCE = 10.0
 PLANTED = MetaData(naming_convention=sql.metadata.naming_convention)
 
 
 def text_schema(name: str) -> JSON:
-    """A write schema with one text."""
+    """A write schema with one text field."""
     return {
         "$id": f"/schemas/{name}.write.json",
         "type": "object",
@@ -52,7 +52,7 @@ def text_schema(name: str) -> JSON:
 
 
 class PlantedNote(SqlModel):
-    """A text in SQL; no two are the same."""
+    """A text in SQL; each text is unique."""
 
     __tablename__ = "planted_notes"
     metadata: ClassVar[MetaData] = PLANTED
@@ -71,11 +71,11 @@ class PlantedTicket(RedisModel):
 
 
 def plant(app: App, tables: bool = True, **actions: Callable[[], object]) -> App:
-    """Mount the feature on an application that has not answered a request yet.
+    """Mount the feature on an application that has not served a request yet.
 
-    :param tables: whether to make its tables, in a database of the test's own.
-    :param actions: functions that :func:`action` routes to, for GET and POST; what
-        they return is dropped, and the answer is a 200 without a body.
+    :param tables: whether to make its tables, in the database of this test.
+    :param actions: functions that run for GET and POST on the URL of :func:`action`;
+        their return value is ignored, and the response is a 200 without a body.
     """
     blueprint, api = feature_blueprint("planted", __name__)
     routes_from_model(api.namespace("notes"), PlantedNote)
@@ -91,7 +91,7 @@ def plant(app: App, tables: bool = True, **actions: Callable[[], object]) -> App
 
 
 def view_of(act: Callable[[], object]) -> Callable[[Resource], None]:
-    """A method of a resource that calls a function of a test."""
+    """A view function that calls a function of a test."""
 
     @describe({200: None}, errors=(409,))
     def view(_resource: Resource) -> None:
@@ -106,13 +106,13 @@ def action(name: str) -> str:
 
 
 def driver_of(connection: Connection) -> Any:
-    """The connection of the driver, below SQLAlchemy."""
+    """The connection of the database driver, below SQLAlchemy."""
     return connection.connection.driver_connection
 
 
 def lose_connection(engine: Engine, driver: Any) -> None:
-    """End a connection of the application behind its back, as a server that stops
-    does; SQLite, which has no server, loses its file handle."""
+    """Close a connection of the application from outside, as a stopping server does;
+    SQLite has no server, so there the connection itself is closed."""
     if engine.dialect.name == "sqlite":
         driver.close()
         return
@@ -130,35 +130,35 @@ def lose_connection(engine: Engine, driver: Any) -> None:
             assert time.monotonic() < deadline
 
 
-def assert_unavailable(answer: Any) -> None:
-    """Hold a 503 against what the interface promises."""
-    assert answer.json["type"] == "/problems/unavailable"
-    assert set(answer.json) <= {*BARE, "checks"}
-    assert int(answer.headers["Retry-After"]) >= 1
+def assert_unavailable(response: Any) -> None:
+    """Check that a response is a 503 as the interface promises it."""
+    assert response.json["type"] == "/problems/unavailable"
+    assert set(response.json) <= {*BARE, "checks"}
+    assert int(response.headers["Retry-After"]) >= 1
 
 
-def assert_bare(answer: Any, *secrets: str) -> None:
-    """Hold a 500 against the rule that it tells its request id and nothing else."""
-    assert set(answer.json) == BARE
-    assert answer.json["type"] == "/problems/internal-error"
-    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
-    assert not any(secret.lower() in answer.text.lower() for secret in secrets)
+def assert_bare(response: Any, *secrets: str) -> None:
+    """Check that a 500 tells the request id and nothing else."""
+    assert set(response.json) == BARE
+    assert response.json["type"] == "/problems/internal-error"
+    assert response.json["request_id"] == response.headers["X-Request-ID"]
+    assert not any(secret.lower() in response.text.lower() for secret in secrets)
 
 
 def assert_ready(client: Any, **stores: bool) -> None:
-    """Hold both health checks against what is up."""
+    """Check both health checks against the stores that should be up."""
     expect = 200 if all(stores.values()) else 503
-    answer = client.get("/health/ready", expect=expect)
-    found = {name: entry["ok"] for name, entry in answer.json["checks"].items()}
+    response = client.get("/health/ready", expect=expect)
+    found = {name: entry["ok"] for name, entry in response.json["checks"].items()}
     assert found == stores
     if expect == 503:
-        assert_unavailable(answer)
+        assert_unavailable(response)
     assert client.get("/health/live").json == {"status": "ok"}
 
 
 @contextmanager
 def kept_logging() -> Iterator[None]:
-    """Put back the logging that an application outside the testing class sets up."""
+    """Restore the logging, which an application outside TestingConfig changes."""
     root, mine = logging.getLogger(), logging.getLogger("myapp")
     handlers, levels = root.handlers[:], (root.level, mine.level)
     try:
@@ -177,7 +177,7 @@ def sqlite_error(code: int) -> DBAPIError:
 
 
 def postgresql_error(state: str | None) -> DBAPIError:
-    """An error as psycopg raises it; without a state when nobody answered."""
+    """An error as psycopg raises it; without a state when the server did not reply."""
     kind = psycopg.errors.lookup(state) if state else psycopg.OperationalError
     return DBAPIError("SELECT 1", {}, kind("fabricated"))
 

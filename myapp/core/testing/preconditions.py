@@ -1,6 +1,6 @@
 """Conformance: ETags and conditional requests, RFC 9110 sections 8.8 and 13.
 
-Every record of these tests has version 2, so that no tag is right by chance.
+Every record of these tests has version 2, so that no tag matches by chance.
 """
 
 import json
@@ -16,7 +16,7 @@ from myapp.core.testing.client import Client
 
 CURRENT = '"2"'
 FAILED, BAD = "/problems/precondition-failed", "/problems/bad-request"
-# Header values that name the current version, by the strong comparison.
+# Header values that match the current version by the strong comparison.
 STRONG = [
     '"2"',
     "*",
@@ -26,11 +26,11 @@ STRONG = [
     '"a,b", "2"',
     '"é" , "2"',
 ]
-# Lists with empty elements, which do not count (section 5.6.1.2).
+# Lists with empty elements, which are ignored (RFC 9110, section 5.6.1.2).
 GAPS = ['"2" ,', ', "2"', '"1", , "2"', ',,"2",,']
-# Those that name it by the weak comparison only.
+# Header values that match it by the weak comparison only.
 WEAK = ['W/"2"', '"1", W/"2"', 'W/"1",W/"2"']
-# Those that name another version, or none.
+# Header values that match another version, or no version.
 STALE = [
     '"1"',
     'W/"1"',
@@ -73,15 +73,15 @@ ITEM_METHODS = ("PUT", "merge", "JSON Patch", "DELETE")
 
 
 class Preconditions(ResourceCase):
-    """A write under a condition happens in time or not at all; a read is not repeated
-    while nothing has changed."""
+    """A conditional write is done only while its condition is true; a conditional read
+    is a 304 while the record has not changed."""
 
     @pytest.fixture(autouse=True)
     def _prepared(self, client: Client) -> None:
         self.prepare(client)
 
     def second_version(self, client: Client) -> JSON:
-        """A stored record of version 2."""
+        """Store a record of version 2."""
         record = self.make(client)
         match = {"If-Match": "*"}
         url = self.item(record)
@@ -90,7 +90,7 @@ class Preconditions(ResourceCase):
     def write_if(
         self, client: Client, record: JSON, how: str, headers: JSON, expect: int = 0
     ) -> Any:
-        """Write a record in one of the ways; by default it is to be done."""
+        """Write a record in one of the ways; by default the write must succeed."""
         url, body = self.item(record), self.other
         root = [{"op": "replace", "path": "", "value": body}]
         method, kind, data = {
@@ -110,37 +110,38 @@ class Preconditions(ResourceCase):
         )
 
     def written(self, client: Client, how: str, headers: JSON) -> None:
-        """Write a new record, and see that it has happened."""
+        """Write to a new record, and check that it has changed."""
         record = self.second_version(client)
-        answer = self.write_if(client, record, how, headers)
+        response = self.write_if(client, record, how, headers)
         if how == "DELETE":
             client.get(self.item(record), expect=404)
             return
-        assert answer.json["version"] == 3
-        assert answer.headers["ETag"] == '"3"'
+        assert response.json["version"] == 3
+        assert response.headers["ETag"] == '"3"'
         after = client.get(self.item(record))
-        assert after.json == answer.json
+        assert after.json == response.json
         assert {name: after.json[name] for name in self.other} == self.other
 
     def not_written(
         self, client: Client, record: JSON, how: str, headers: JSON, expect: int
     ) -> str:
-        """Try to write a record, and see that nothing has changed; which problem."""
-        answer = self.write_if(client, record, how, headers, expect)
+        """Try to write a record, and check that nothing has changed; return the type of
+        the problem."""
+        response = self.write_if(client, record, how, headers, expect)
         after = client.get(self.item(record))
         assert after.json == record
         assert after.headers["ETag"] == CURRENT
-        return str(answer.json["type"])
+        return str(response.json["type"])
 
     def test_the_etag_is_strong_and_of_the_version(self, client: Client) -> None:
         created = client.post(self.url, json=self.full)
-        record, answers = created.json, [created]
+        record, responses = created.json, [created]
         url = self.item(record)
         for how in ITEM_METHODS[:3]:
-            answers.append(self.write_if(client, record, how, {"If-Match": "*"}))
-        for version, answer in enumerate(answers, 1):
-            assert answer.headers["ETag"] == f'"{version}"'
-            assert answer.json["version"] == version
+            responses.append(self.write_if(client, record, how, {"If-Match": "*"}))
+        for version, response in enumerate(responses, 1):
+            assert response.headers["ETag"] == f'"{version}"'
+            assert response.json["version"] == version
         for read in (client.get, client.head):
             assert read(url).headers.getlist("ETag") == ['"4"']
 
@@ -229,7 +230,7 @@ class Preconditions(ResourceCase):
             get, head = self.read_if(client, record, tags, 304)
             assert get.headers["ETag"] == CURRENT
             assert get.data == head.data == b""
-            # A 304 may repeat the length of the 200 and no other, section 8.6.
+            # Content-Length of a 304 must be that of the 200, section 8.6.
             assert "Content-Type" not in get.headers
             assert "Content-Length" not in get.headers
             assert client.get(self.item(record)).json == record
@@ -285,7 +286,7 @@ class Preconditions(ResourceCase):
 
     def test_dates_are_no_condition(self, client: Client) -> None:
         record = self.second_version(client)
-        answer = client.get(self.item(record), headers=SOME_DATES, expect=200)
-        assert answer.json == record
-        assert answer.headers.get("Last-Modified") is None
+        response = client.get(self.item(record), headers=SOME_DATES, expect=200)
+        assert response.json == record
+        assert response.headers.get("Last-Modified") is None
         self.written(client, "PUT", {**SOME_DATES, "If-Match": CURRENT})

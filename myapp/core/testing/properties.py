@@ -1,8 +1,8 @@
-"""Conformance: what holds for any record, as hypothesis draws it from the schema; the
-draws are the same in each run.
+"""Conformance: what is true for any record that hypothesis draws from the schema; each
+run draws the same records.
 
-The transaction of a client spans a whole test, so that an example looks at its own
-records alone.
+One transaction spans the whole test with all its examples, so each example reads
+only its own records.
 """
 
 import json
@@ -20,7 +20,7 @@ from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
 from myapp.core.testing.draw import Known, Values, faults, objects
 
-# How long a draw takes depends on the machine, and decides nothing here.
+# The time of a draw depends on the machine, so there is no deadline.
 SETTINGS = settings(
     deadline=None,
     derandomize=True,
@@ -30,7 +30,7 @@ SETTINGS = settings(
 # For models that demand a condition.
 ANY = {"If-Match": "*"}
 JSON_PATCH = "application/json-patch+json"
-# What a text stands for, where it can be written in several ways.
+# The value of a text, for formats that can write one value in several ways.
 MEANINGS: dict[str, Callable[[str], Any]] = {
     "date-time": lambda text: datetime.fromisoformat(text.upper()),
     "decimal": Decimal,
@@ -39,7 +39,7 @@ MEANINGS: dict[str, Callable[[str], Any]] = {
 
 
 def meaning(schema: JSON, value: Any) -> Any:
-    """A value with each text in it as what it stands for."""
+    """A value in which each text of these formats is replaced by its value."""
     if isinstance(value, list):
         return [meaning(schema.get("items", {}), one) for one in value]
     if isinstance(value, dict):
@@ -50,7 +50,7 @@ def meaning(schema: JSON, value: Any) -> Any:
 
 
 def references(case: ResourceCase) -> Known:
-    """Ids that exist, or nothing, for each field that refers to a record."""
+    """Ids of existing records, if any, for each field that refers to a record."""
     names = {relation.field for relation in case.model.relations.values()}
     if issubclass(case.model, SqlModel):
         columns = case.model.table().columns
@@ -64,13 +64,13 @@ def references(case: ResourceCase) -> Known:
 
 
 def view_of(case: ResourceCase, record: JSON) -> JSON:
-    """What a client may write of a record, as it reads it."""
+    """The writable fields of a record, as a client reads them."""
     return {name: record[name] for name in case.model.writable}
 
 
 def body_of(case: ResourceCase, view: JSON) -> JSON:
-    """The body that writes a view: null where it is a value, and not where it says that
-    a field is unset; the fields that no view shows as the case has them."""
+    """The body that writes the values of a view. A null is left out where it means that
+    the field is unset. Fields that no view shows get the value of the case."""
     fields, shown = case.model.write_schema["properties"], case.model.writable
     body = {name: case.full[name] for name in case.full if name not in shown}
     for name, value in view.items():
@@ -80,7 +80,7 @@ def body_of(case: ResourceCase, view: JSON) -> JSON:
 
 
 def check_kept(case: ResourceCase, body: JSON, record: JSON) -> None:
-    """Hold a record against the body that it was made of."""
+    """Check that a record has the values of the body that it was made of."""
     for name in case.model.writable:
         field = case.model.write_schema["properties"][name]
         sent = body.get(name, field.get("default"))
@@ -90,10 +90,10 @@ def check_kept(case: ResourceCase, body: JSON, record: JSON) -> None:
 
 
 class Properties(ResourceCase):
-    """What is valid is kept whatever its route, and what is not is refused."""
+    """Every route stores a valid body, and refuses an invalid body."""
 
     def test_what_is_drawn_is_kept_by_every_route(self, client: Client) -> None:
-        """POST, PUT of what was read, a batch and a JSON Patch."""
+        """The routes: POST, PUT of the record as it was read, batch and JSON Patch."""
 
         def is_kept(body: JSON) -> None:
             record = client.post(self.url, json=body).json or {}
@@ -105,8 +105,8 @@ class Properties(ResourceCase):
             written = {"version": 2, "updated_at": again["updated_at"]}
             assert again == {**record, **written}
             both = {"create": [body, self.full]}
-            answer = client.post(f"{self.url}batch", json=both, expect=200)
-            made, other = answer.json["create"]
+            response = client.post(f"{self.url}batch", json=both, expect=200)
+            made, other = response.json["create"]
             assert view_of(self, made) == view
             sent = {"json": operations(view, body), "content_type": JSON_PATCH}
             patch = client.patch(self.item(other), headers=ANY, **sent)
@@ -118,7 +118,7 @@ class Properties(ResourceCase):
         settings(SETTINGS, max_examples=25)(given(bodies)(is_kept))()
 
     def test_a_drawn_fault_is_refused_at_its_place(self, client: Client) -> None:
-        """By POST, PUT and a batch; nothing is changed."""
+        """POST, PUT and batch refuse it, and nothing is changed."""
         record = self.make(client)
 
         def is_refused(keyword: str, fault: tuple[str, JSON]) -> None:
@@ -129,7 +129,7 @@ class Properties(ResourceCase):
                 ("PUT", self.item(record), body, place),
                 ("POST", f"{self.url}batch", batch, f"/create/0{place}"),
             ):
-                answer = client.open(
+                response = client.open(
                     url,
                     method=method,
                     data=json.dumps(sent),
@@ -137,7 +137,7 @@ class Properties(ResourceCase):
                     headers=ANY,
                     expect=400,
                 )
-                errors = answer.json["errors"]
+                errors = response.json["errors"]
                 assert {error["pointer"] for error in errors} == {where}
                 assert keyword in {error["keyword"] for error in errors}
 
@@ -148,7 +148,7 @@ class Properties(ResourceCase):
 
 
 def operations(view: JSON, body: JSON) -> list[JSON]:
-    """A JSON Patch that gives each field of a view what a body has for it."""
+    """A JSON Patch that sets each field of a view to its value in a body."""
     return [
         (
             {"op": "replace", "path": f"/{name}", "value": body[name]}

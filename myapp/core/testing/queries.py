@@ -1,6 +1,6 @@
-"""Conformance: filters, order, pages, sparse fields and embedded records.
+"""Conformance: filters, order, pages, and the selection by `fields` and `expand`.
 
-What a query is to find is worked out here, in plain Python, from the records.
+The expected result of a query is computed here, in plain Python, from the records.
 """
 
 import re
@@ -36,21 +36,21 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 PARSE: dict[str, Callable[[str], Any]]
 PARSE = {"decimal": Decimal, "date-time": datetime.fromisoformat, "uuid": str.lower}
 EXPLAIN = {"postgresql": "EXPLAIN", "sqlite": "EXPLAIN QUERY PLAN"}
-# How to ask for a field that may not be asked for.
+# Queries that use a field which is not declared for them.
 FILTERS = ["{}=1", "{}[ne]=1", "{}[prefix]=a", "{}[in]=1,2", "{}=", "{}[foo]=1"]
 SORTS = ["sort={}", "sort=-{}", "sort={},id", "sort=id,{}"]
 UNKNOWN = "no_such_field"
 
 
 def kind_of(field: JSON) -> str:
-    """A key of WRONG."""
+    """The kind of a property, a key of WRONG."""
     types = field["type"] if isinstance(field["type"], list) else [field["type"]]
     kind = field.get("format", next(name for name in types if name != "null"))
     return "enum" if "enum" in field else str(kind)
 
 
 def operators_of(field: JSON) -> set[str]:
-    """The operators that the contract gives to a property."""
+    """The operators that a property has by the contract."""
     if kind_of(field) in ("boolean", "uuid"):
         return {"eq", "ne", "in"}
     is_text = kind_of(field) in ("string", "enum")
@@ -58,18 +58,18 @@ def operators_of(field: JSON) -> set[str]:
 
 
 def comparable(field: JSON, value: Any) -> Any:
-    """A value of a record as it is compared."""
+    """A value of a record in the form that is compared."""
     parse = PARSE.get(kind_of(field))
     return parse(value) if parse and value is not None else value
 
 
 def as_text(value: Any) -> str:
-    """A value of a record as a query states it."""
+    """A value of a record as a query string has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def passes(record: JSON, name: str, field: JSON, operator: str, *given: Any) -> bool:
-    """Whether a filter is to find a record."""
+    """Whether a filter must find a record."""
     wanted = [comparable(field, one) for one in given]
     value = comparable(field, record[name])
     if operator == "ne":
@@ -78,7 +78,7 @@ def passes(record: JSON, name: str, field: JSON, operator: str, *given: Any) -> 
 
 
 def in_order(records: Records, properties: JSON, sort: Sort) -> Records:
-    """Records in an order: what is unset last, equal ones by id the first one's way."""
+    """Sorted records: unset values last, equal values by id in the first direction."""
     for name, down in reversed([*sort, ("id", sort[0][1])]):
         known = [record for record in records if record[name] is not None]
         unset = [record for record in records if record[name] is None]
@@ -89,7 +89,7 @@ def in_order(records: Records, properties: JSON, sort: Sort) -> Records:
 
 
 def sort_text(sort: Sort) -> str:
-    """An order as a query states it."""
+    """An order as a query string has it."""
     return ",".join(f"-{name}" if down else name for name, down in sort)
 
 
@@ -98,15 +98,15 @@ def walk(
 ) -> Records:
     """The records of all pages, by their links.
 
-    :param between: called with each page before the next one is asked for.
+    :param between: called with each page before the next page is requested.
     """
     items: Records = []
     where = f"{url}?{urlencode(query)}"
     while where:
-        answer = client.get(where)
-        page, link = answer.json, answer.headers.get("Link", "")
+        response = client.get(where)
+        page, link = response.json, response.headers.get("Link", "")
         items += page["items"]
-        assert len({record["id"] for record in items}) == len(items), "one comes twice"
+        assert len({record["id"] for record in items}) == len(items), "repeated record"
         where = link.removeprefix("<").removesuffix('>; rel="next"')
         assert parse_qs(urlsplit(where).query).get("cursor", [None]) == [page["next"]]
         assert len(page["items"]) == query["limit"] or not where
@@ -116,7 +116,7 @@ def walk(
 
 @contextmanager
 def selects(app: Flask) -> Iterator[list[tuple[str, Any]]]:
-    """Note each SELECT with its parameters."""
+    """Collect each SELECT with its parameters."""
     seen = []
 
     def note(_one: Any, _two: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -133,7 +133,7 @@ def selects(app: Flask) -> Iterator[list[tuple[str, Any]]]:
 
 
 def plan_of(statement: str, parameters: Any) -> str | None:
-    """How the engine runs a statement; ``None`` where that depends on the data."""
+    """The plan of a statement; ``None`` for engines whose plan depends on the data."""
     connection = sql.session.connection()
     if connection.dialect.name == "postgresql":
         for way in ("seqscan", "bitmapscan", "sort"):
@@ -145,7 +145,7 @@ def plan_of(statement: str, parameters: Any) -> str | None:
 
 
 class Queries(ResourceCase):
-    """Filters, order, pages, sparse fields and embedded records."""
+    """Filters, order, pages, and the selection by `fields` and `expand`."""
 
     @pytest.fixture(autouse=True)
     def _prepared(self, client: Client) -> None:
@@ -158,7 +158,7 @@ class Queries(ResourceCase):
 
     @property
     def sorts(self) -> list[Sort]:
-        """Each order by one field, and orders by two that go different ways."""
+        """Each order by one field, and orders by two fields in opposite directions."""
         names = ["id", *self.model.sortable]
         result: list[Sort] = [((name, way),) for name in names for way in (False, True)]
         for one, two in pairwise(names[1:]):
@@ -166,24 +166,24 @@ class Queries(ResourceCase):
         return result
 
     def some(self, client: Client) -> Records:
-        """Stored records: equal ones, other ones, ones with all that may be unset."""
+        """Stored records: equal, different, and with every optional field unset."""
         bodies = [self.full, self.other, self.minimal] * 2
         return [dict(client.post(self.url, json=body).json) for body in bodies]
 
     def found(self, client: Client, **query: Any) -> Records:
-        """What a query finds, oldest first unless it says more."""
+        """The records that a query finds, oldest first by default."""
         query = {"limit": 100, "sort": "id", **query}
         return list(client.get(self.url, query_string=query).json["items"])
 
     def refusal(self, client: Client, query: str) -> JSON:
-        """The problem that answers a query."""
+        """The problem of a query that must be refused."""
         problem = client.get(f"{self.url}?{query}", expect=400).json
         assert problem["type"] == "/problems/invalid-parameter"
         assert problem["errors"][0]["parameter"] in unquote_plus(query)
         return dict(problem, request_id="")
 
     def check_filter(self, client: Client, known: Records, name: str, to: Any) -> None:
-        """Hold what each operator finds for a value against what it is to find."""
+        """Check that each operator finds the records that it must find for a value."""
         field = self.properties[name]
         for operator in operators_of(field):
             if operator == "in" and "," in as_text(to):
@@ -213,7 +213,7 @@ class Queries(ResourceCase):
         bodies = cycle([self.full, self.other, self.minimal])
 
         def disturb(page: Records) -> None:
-            # The next page begins behind a record that is gone by then.
+            # The next page begins after a record that is deleted by then.
             client.delete(self.item(page[-1]))
             client.post(self.url, json=next(bodies))
 
@@ -229,10 +229,10 @@ class Queries(ResourceCase):
         tag = client.get(self.item(record)).headers["ETag"]
         for names in (*zip(shown), shown[:3], shown[::-1]):
             query = f"?fields={','.join(names)}"
-            answer = client.get(f"{self.item(record)}{query}")
-            assert answer.json == {name: record[name] for name in names}
-            assert answer.headers["ETag"] == tag
-            assert client.get(f"{self.url}{query}").json["items"] == [answer.json]
+            response = client.get(f"{self.item(record)}{query}")
+            assert response.json == {name: record[name] for name in names}
+            assert response.headers["ETag"] == tag
+            assert client.get(f"{self.url}{query}").json["items"] == [response.json]
 
     def test_expand_costs_one_query_for_the_page(self, client: Client) -> None:
         known = self.some(client)[::-1]
@@ -279,7 +279,7 @@ class Queries(ResourceCase):
                 assert not redis_store.keys(f"{{{model.name}}}:*")
 
     def check_sql_indexes(self, client: Client, table: str, declared: Any) -> None:
-        """Hold the indexes of a table, and the plans, against what is declared."""
+        """Check the indexes of a table, and the query plans, with the declarations."""
         indexes = inspect(sql.session.connection()).get_indexes(table)
         columns = {one["name"]: one["column_names"] for one in indexes}
         for name in declared:
@@ -295,5 +295,5 @@ class Queries(ResourceCase):
                 for statement, parameters in seen:
                     plan = plan_of(statement, parameters)
                     assert plan is None or index in plan, query
-                    # Pages cost the same at any depth only when nothing is sorted.
+                    # A page has the same cost at any depth only without a sort step.
                     assert not plan or not re.search("Sort|B-TREE", plan), query

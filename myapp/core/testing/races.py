@@ -1,4 +1,4 @@
-"""Conformance: clients that write at once lose nothing and double nothing."""
+"""Conformance: clients that write at the same time lose and repeat no write."""
 
 import threading
 from collections.abc import Callable, Collection
@@ -15,16 +15,16 @@ from myapp.core.testing.batches import all_records
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client, check_response
 
-# Seconds after which a test gives up; none is that slow.
+# Seconds after which a test fails; a normal run is faster.
 PATIENCE = 30.0
 
 T = TypeVar("T")
 
 
 def at_once(app: App, count: int, act: Callable[[Any, int], T]) -> list[T]:
-    """Call a function in so many threads that start together.
+    """Call a function in ``count`` threads that start together.
 
-    :param act: called with a client of the thread's own and the thread's number.
+    :param act: called with the client and the number of its thread.
     :returns: what each call returned.
     """
     start = threading.Barrier(count)
@@ -40,26 +40,26 @@ def at_once(app: App, count: int, act: Callable[[Any, int], T]) -> list[T]:
 
 
 def crowd(app: App) -> int:
-    """How many clients race: fewer on SQLite, where writers wait for each other."""
+    """The number of clients: fewer on SQLite, where writers wait for each other."""
     return 16 if app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite") else 50
 
 
 def one_of(
     statuses: Collection[int], client: Client, method: str, url: str, **kwargs: Any
 ) -> TestResponse:
-    """Send a request that may end in several ways, and check the answer as the
+    """Send a request with several allowed statuses, and check the response as the
     client does."""
-    answer = FlaskClient.open(client, url, method=method, buffered=True, **kwargs)
-    assert answer.status_code in statuses, f"{method} {url}: {answer.text[:500]}"
-    check_response(client.application, answer)
-    return answer
+    response = FlaskClient.open(client, url, method=method, buffered=True, **kwargs)
+    assert response.status_code in statuses, f"{method} {url}: {response.text[:500]}"
+    check_response(client.application, response)
+    return response
 
 
 class Races(ResourceCase):
-    """What a client may rely on while others write."""
+    """What a client may rely on while other clients write."""
 
     def racing(self, app: App) -> Client:
-        """A client of a database of the test's own, with what the bodies refer to."""
+        """A client of the database of this test, which has what the bodies refer to."""
         client = cast(Client, app.test_client())
         self.prepare(client)
         return client
@@ -79,9 +79,9 @@ class Races(ResourceCase):
             all_have_read.wait(PATIENCE)
             while True:
                 sent = {"json": body, "headers": {"If-Match": seen}}
-                answer = one_of({200, 412}, mine, "PATCH", url, **sent)
-                if answer.status_code == 200:
-                    version = int(answer.json["version"])
+                response = one_of({200, 412}, mine, "PATCH", url, **sent)
+                if response.status_code == 200:
+                    version = int(response.json["version"])
                     assert seen == f'"{version - 1}"'
                     return version
                 seen = mine.get(url).headers["ETag"]
@@ -112,11 +112,11 @@ class Races(ResourceCase):
         def act(mine: Client, _number: int) -> TestResponse:
             return one_of({201, 409}, mine, "POST", self.url, **sent)
 
-        answers = at_once(own_app, 20, act)
-        made = [answer for answer in answers if answer.status_code == 201]
+        responses = at_once(own_app, 20, act)
+        made = [response for response in responses if response.status_code == 201]
         first = [one for one in made if "Idempotent-Replayed" not in one.headers]
         assert len(first) == 1
-        assert {answer.data for answer in made} == {first[0].data}
+        assert {response.data for response in made} == {first[0].data}
         assert all_records(client, self.url) == [first[0].json]
         assert client.post(self.url, **sent).data == first[0].data
 
@@ -184,7 +184,7 @@ class Races(ResourceCase):
             try:
                 for sort in self.orders():
                     seen = ids_of_pages(mine, f"{self.url}?limit=3{sort}")
-                    # Others may move to another page meanwhile; these do not.
+                    # Other records may move to another page meanwhile; these do not.
                     assert sorted(id for id in seen if id in kept) == sorted(kept)
             finally:
                 done.set()
@@ -192,13 +192,13 @@ class Races(ResourceCase):
         at_once(own_app, 3, act)
 
     def orders(self) -> list[str]:
-        """The orders that the list has, where no write moves a record."""
+        """The orders of the list in which no write moves a record."""
         fields = [name for name in self.model.sortable if name not in SERVER_FIELDS]
         return ["", *(f"&sort={sign}{name}" for name in fields for sign in ("", "-"))]
 
 
 def ids_of_pages(client: Client, url: str) -> list[str]:
-    """The ids of a list, page by page."""
+    """The ids of all pages of a list."""
     ids: list[str] = []
     cursor = ""
     while True:

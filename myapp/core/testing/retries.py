@@ -1,4 +1,4 @@
-"""Conformance: a write that is sent again with its Idempotency-Key is done once."""
+"""Conformance: a write that is repeated with its Idempotency-Key is done once."""
 
 import time
 from typing import Any, NamedTuple
@@ -24,16 +24,16 @@ MALFORMED_KEYS = {
     "not ascii": "clé",
 }
 WELL_FORMED_KEYS = ("!", "~", "k" * 255, '"quoted"', "a,b;c=d", "01a1fbb0-1f04-7797")
-# Seconds after which a test gives up; none is that slow.
+# Seconds after which a test fails; a normal run is faster.
 PATIENCE = 10.0
 
 
 class Write(NamedTuple):
-    """A request that writes, and can be sent again.
+    """A write request that can be repeated.
 
-    :param other: a valid body that says something else.
-    :param refused: a body with a member too many.
-    :param status: of its answer.
+    :param other: a valid body with other values.
+    :param refused: a body with an unknown member.
+    :param status: of the response.
     """
 
     method: str
@@ -45,7 +45,7 @@ class Write(NamedTuple):
     headers: dict[str, str]
 
     def send(self, client: Client, key: str, **changes: Any) -> TestResponse:
-        """Send it with a key; ``changes`` are arguments of the client."""
+        """Send it with a key; ``changes`` replace arguments of the client."""
         more = {"json": self.body, "expect": self.status, **changes}
         headers = {**self.headers, "Idempotency-Key": key, **more.pop("headers", {})}
         if "data" in more:
@@ -54,10 +54,10 @@ class Write(NamedTuple):
 
 
 class Retries(ResourceCase):
-    """What Idempotency-Key does on POST, PATCH and batch."""
+    """The effect of an Idempotency-Key on POST, PATCH and batch."""
 
     def keyed_write(self, client: Client, kind: str) -> Write:
-        """A write of one kind; that of a PATCH is to a record of its own."""
+        """A write of one kind; a PATCH gets a new record."""
         full, other = self.full, self.other
         bad: JSON = {"no such field": 1}
         if kind == "post":
@@ -119,8 +119,8 @@ class Retries(ResourceCase):
     def test_a_key_counts_for_its_route(self, client: Client) -> None:
         writes = [self.keyed_write(client, kind) for kind in (*KINDS, "patch")]
         for write in writes:
-            answer = write.send(client, "key")
-            assert "Idempotent-Replayed" not in answer.headers
+            response = write.send(client, "key")
+            assert "Idempotent-Replayed" not in response.headers
         versions = sorted(record["version"] for record in all_records(client, self.url))
         assert versions == [1, 1, 2, 2]
 
@@ -159,9 +159,9 @@ class Retries(ResourceCase):
         ):
             write.send(client, "key", expect=expect, **change)
         assert all_records(client, self.url) == before
-        answer = write.send(client, "key")
-        assert "Idempotent-Replayed" not in answer.headers
-        assert write.send(client, "key").data == answer.data
+        response = write.send(client, "key")
+        assert "Idempotent-Replayed" not in response.headers
+        assert write.send(client, "key").data == response.data
 
     def test_a_failed_condition_is_not_kept_for_a_retry(self, client: Client) -> None:
         write = self.keyed_write(client, "patch")
@@ -177,9 +177,9 @@ class Retries(ResourceCase):
         sent: Any = {"json": write.body, "headers": {"Idempotency-Key": "key"}}
         last = first
         while last == first:
-            # Redis may forget it between two looks of one request, which is a 409.
-            answer: Any = one_of({201, 409}, client, "POST", self.url, **sent).json
-            last = answer.get("id", first)
+            # A key in Redis may expire while a request looks for it; that is a 409.
+            response: Any = one_of({201, 409}, client, "POST", self.url, **sent).json
+            last = response.get("id", first)
             assert time.monotonic() < deadline
         assert len(all_records(client, self.url)) == 2
 
@@ -187,9 +187,9 @@ class Retries(ResourceCase):
         record, headers = self.make(client), {"Idempotency-Key": "key"}
         for version in (1, 2):
             headers["If-Match"] = f'"{version}"'
-            answer = client.put(self.item(record), json=self.full, headers=headers)
-            assert answer.json["version"] == version + 1
-            assert "Idempotent-Replayed" not in answer.headers
+            response = client.put(self.item(record), json=self.full, headers=headers)
+            assert response.json["version"] == version + 1
+            assert "Idempotent-Replayed" not in response.headers
         headers["If-Match"] = '"3"'
         client.delete(self.item(record), headers=headers)
         client.delete(self.item(record), headers=headers, expect=404)

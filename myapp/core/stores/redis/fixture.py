@@ -1,4 +1,4 @@
-"""Redis for the tests: a server of the test run, or an empty database of another."""
+"""Redis for the tests: the server of the test run, or an empty database elsewhere."""
 
 import os
 import re
@@ -21,10 +21,10 @@ class RedisFixture(StoreFixture):
         self._url = ""
 
     def start(self, server: str, folder: Path) -> str:
-        """A server of the test run, or the one that ``TEST_REDIS_URL`` names.
+        """A server of the test run, or the server in ``TEST_REDIS_URL``.
 
-        That one has an empty database; processes that share the tests take those
-        with lower numbers.
+        The database in that URL must be empty; each further test process uses a
+        database with a lower number.
 
         :raises RuntimeError: when the database is not empty.
         """

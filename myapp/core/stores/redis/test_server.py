@@ -1,4 +1,4 @@
-"""The redis-server of our own: shared, supervised, and gone with its last user."""
+"""The embedded redis-server: shared, supervised, and ended with its last user."""
 
 import json
 import os
@@ -22,8 +22,8 @@ from myapp.core.stores.redis import server as embedded
 DEADLINE = 20.0
 PATH = os.environ["PATH"]
 PROC = Path("/proc")
-# Imports once, then forks a process for each line that it reads: a user of the server
-# that says what it got and waits for a signal, SIGTERM being its normal end.
+# Imports once, then forks a process for each line that it reads. The process uses the
+# server, prints its URL or the error, and waits for a signal; SIGTERM ends it normally.
 LAUNCHER = """
 import contextlib, json, os, signal, sys
 from pathlib import Path
@@ -51,7 +51,7 @@ for line in sys.stdin:
     if os.fork() == 0:
         use(json.loads(line))
 """
-# A program that ends on SIGTERM, as redis-server does, and listens nowhere.
+# A program that ends on SIGTERM, as redis-server does, but does not listen.
 DEAF_SERVER = """#!{python} -S
 import os, signal
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -61,33 +61,33 @@ signal.pause()
 
 
 class Users:
-    """Starts processes that use the server of a folder, and ends them."""
+    """Starts and ends processes that use the server of a folder."""
 
     def __init__(self, launcher: subprocess.Popen[str]) -> None:
         self.launcher = launcher
         self.started: list[int] = []
 
     def call(self, folder: Path, path: str = PATH, timeout: float = DEADLINE) -> None:
-        """Ask for one more."""
+        """Request one more process."""
         settings = {"folder": str(folder), "path": path, "timeout": timeout}
         assert self.launcher.stdin
         self.launcher.stdin.write(json.dumps(settings) + "\n")
         self.launcher.stdin.flush()
 
     def answer(self) -> Any:
-        """Wait for the next one: its ``pid``, and its ``url`` or its ``error``."""
+        """Wait for the next process: its ``pid``, and its ``url`` or its ``error``."""
         assert self.launcher.stdout
         found = SimpleNamespace(**json.loads(self.launcher.stdout.readline()))
         self.started.append(found.pid)
         return found
 
     def start(self, folder: Path, **settings: Any) -> Any:
-        """Start one and wait for it."""
+        """Start a process and wait for it."""
         self.call(folder, **settings)
         return self.answer()
 
     def end(self, pid: int, number: int) -> None:
-        """Send a signal to the process group of one, as a terminal does."""
+        """Send a signal to the process group of a process, as a terminal does."""
         self.started.remove(pid)
         os.killpg(pid, number)
 
@@ -103,7 +103,7 @@ def launcher() -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def users(launcher: subprocess.Popen[str]) -> Iterator[Users]:
-    """Users of a server; those that a test leaves are ended."""
+    """Users of a server; the ones that still run after a test are ended."""
     users = Users(launcher)
     yield users
     for pid in list(users.started):
@@ -112,7 +112,7 @@ def users(launcher: subprocess.Popen[str]) -> Iterator[Users]:
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition holds, and return what it gave."""
+    """Wait until a condition returns a true value, and return the value."""
     deadline = time.monotonic() + DEADLINE
     while True:
         found = condition()
@@ -123,7 +123,7 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 
 def state_and_parent(pid: int) -> tuple[str, int]:
-    """The state letter of a process and its parent; ``Z`` when there is none."""
+    """The state letter of a process, and its parent; ``Z`` without a process."""
     if PROC.exists():
         try:
             text = PROC.joinpath(str(pid), "stat").read_text().rpartition(")")[2]
@@ -137,24 +137,24 @@ def state_and_parent(pid: int) -> tuple[str, int]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there, and no zombie that nobody has waited for."""
+    """Whether a process exists and is not a zombie."""
     return state_and_parent(pid)[0] != "Z"
 
 
 def ask(url: str, *command: str) -> Any:
-    """Send one command on a connection of its own."""
+    """Send one command on a new connection."""
     options: Any = {"decode_responses": True, "retry": Retry(NoBackoff(), 0)}
     with redis.Redis.from_url(url, **options) as client:
         return client.execute_command(*command)
 
 
 def server_of(url: str) -> int:
-    """The process id of the server that answers."""
+    """The process id of the server at a URL."""
     return int(ask(url, "INFO", "server")["process_id"])
 
 
 def server_after(url: str, killed: int) -> int | None:
-    """The process id of the server that has taken the place of another, if any."""
+    """The process id of the server that replaced a killed one, if it has started."""
     try:
         pid = server_of(url)
     except redis.ConnectionError:
@@ -249,7 +249,7 @@ def test_a_start_works_after_everything_was_killed(
     ask(user.url, "SET", "film", "Playtime")
     server = server_of(user.url)
     keeper = state_and_parent(server)[1]
-    # The keeper goes first: it would start the server again.
+    # The keeper is killed first, because it would start the server again.
     os.kill(keeper, signal.SIGKILL)
     os.kill(server, signal.SIGKILL)
     users.end(user.pid, signal.SIGKILL)

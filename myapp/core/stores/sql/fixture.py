@@ -21,7 +21,7 @@ SQLITE = "sqlite"
 
 
 class SqlFixture(StoreFixture):
-    """SQLite, and a database on each server that ``TEST_DATABASE_URLS`` names."""
+    """SQLite, and a database on each server in ``TEST_DATABASE_URLS``."""
 
     def __init__(self) -> None:
         urls = os.environ.get("TEST_DATABASE_URLS", "").split()
@@ -29,11 +29,11 @@ class SqlFixture(StoreFixture):
         self.servers = list(self._urls)
 
     def start(self, server: str, folder: Path) -> str:
-        """The URL of the server, which runs already; or ``sqlite``."""
+        """The URL of a running server; or ``sqlite``."""
         return self._urls[server]
 
     def make(self, server: str, folder: Path) -> Settings:
-        """A database of its own for each application."""
+        """Make a separate database for each application."""
         return {SqlStore.setting: make_database(server, folder)}
 
     def drop(self, server: str, settings: Settings) -> None:
@@ -51,7 +51,7 @@ class SqlFixture(StoreFixture):
 
     @contextmanager
     def undone(self, app: Flask) -> Iterator[None]:
-        """Roll back what a test writes."""
+        """Roll back the writes of a test."""
         with roll_back_after(app):
             yield
 
@@ -76,9 +76,9 @@ def make_database(server: str, folder: Path) -> str:
 
 
 def drop_database(server: str, database: str) -> None:
-    """Drop a database that :func:`make_database` made, and no other.
+    """Drop a database, if :func:`make_database` made it.
 
-    :raises ValueError: when the name is not one of ours.
+    :raises ValueError: when the name is not a name of a test database.
     """
     if server == "sqlite":
         return
@@ -100,7 +100,7 @@ def execute(server: str, statement: str) -> None:
 
 
 def migrate_database(app: Flask) -> None:
-    """Bring the database of an application to the newest migration."""
+    """Upgrade the database of an application to the newest migration."""
     with app.app_context():
         name = make_url(app.config["SQLALCHEMY_DATABASE_URI"]).database or ""
         assert MADE_HERE in name, f"refusing to test on {name}"
@@ -108,7 +108,7 @@ def migrate_database(app: Flask) -> None:
 
 
 class BoundEngine:
-    """Stands for the engine in autocommit, on the connection of a test."""
+    """Replaces the engine in autocommit, on the connection of a test."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -127,7 +127,7 @@ def roll_back_after(app: Flask) -> Iterator[None]:
     A commit of a request becomes the release of a savepoint.
     """
     with app.app_context():
-        # The live mapping of this application; get_bind() takes either kind.
+        # The mapping that the application uses; get_bind() accepts a connection too.
         engines = cast(dict[str | None, Engine | Connection], sql.engines)
         connection = sql.engine.connect()
     saved, autocommit = dict(engines), app.extensions["sql_autocommit"]

@@ -1,6 +1,6 @@
 """What ``flask new-feature`` writes for a model in SQL: its columns, and a migration.
 
-The migration is written against a database of its own, so that the one of this machine
+The migration is made on a temporary database, so that the database of this machine
 may be in any state.
 """
 
@@ -69,7 +69,7 @@ class SqlScaffold(StoreScaffold):
         return feature in sql.metadata.tables
 
     def users(self, feature: str) -> set[str]:
-        """The tables of others with a foreign key to one of this feature."""
+        """The other tables with a foreign key to a table of this feature."""
         mine = tables_of(feature)
         return {
             table.name
@@ -79,11 +79,11 @@ class SqlScaffold(StoreScaffold):
         }
 
     def add(self, tree: Tree, feature: str) -> list[Path]:
-        """Write the migration that makes the tables."""
+        """Write the migration that creates the tables."""
         return write_migration(tree, feature)
 
     def undo(self, tree: Tree, feature: str) -> bool:
-        """Undo and delete the migration, when only this checkout has it."""
+        """Undo and delete the migration, if only this checkout has it."""
         return not tables_of(feature) or undo_migration(tree, feature)
 
     def drop(self, tree: Tree, feature: str) -> list[Path]:
@@ -104,7 +104,7 @@ class Column(NamedTuple):
     """A column.
 
     :param annotation: the type of its value, in ``Mapped``.
-    :param type: the column's type as code; empty where the annotation says it.
+    :param type: the column's type as code; empty where the annotation is enough.
     :param imports: pairs of module and name.
     """
 
@@ -130,23 +130,23 @@ BITS_32 = 2**31
 
 
 def column_of(fields: Fields, name: str) -> Column:
-    """The column that holds what the schema of a field allows.
+    """The column for the values that the schema of a field allows.
 
-    :raises FieldError: when none does.
+    :raises FieldError: when there is no such column.
     """
     field = fields.properties[name]
     types = field.get("type", [])
     plain = {types} if isinstance(types, str) else set(types) - {"null"}
     kind = plain.pop() if len(plain) == 1 else ""
     if name in fields.required and "null" in types:
-        raise FieldError(f"{name} is required, and may be null: make it optional")
+        raise FieldError(f"{name} is required, but may be null: make it optional")
     if kind == "string" and "format" in field and field["format"] in COLUMNS_BY_FORMAT:
         return COLUMNS_BY_FORMAT[field["format"]]
     if kind == "string" and field.get("format") == "decimal":
         return decimal_column(fields, name)
     if kind == "string":
         if "maxLength" not in field:
-            raise FieldError(f"{name} needs a maxLength, which its column has too")
+            raise FieldError(f"{name} needs a maxLength, the length of its column")
         return Column("str", f"Varchar({field['maxLength']})", ((OURS, "Varchar"),))
     if kind == "integer":
         least, most = field.get("minimum", -BITS_32 - 1), field.get("maximum", BITS_32)
@@ -154,17 +154,17 @@ def column_of(fields: Fields, name: str) -> Column:
             return Column("int")
         return Column("int", "BigInteger", ((SA, "BigInteger"),))
     if kind not in COLUMNS_BY_TYPE:
-        raise FieldError(f"no column holds {name}: {field}")
+        raise FieldError(f"no column type fits {name}: {field}")
     return COLUMNS_BY_TYPE[kind]
 
 
 def decimal_column(fields: Fields, name: str) -> Column:
     """The column of a decimal.
 
-    :raises FieldError: when nobody says how many digits it has.
+    :raises FieldError: when the number of its digits is not known.
     """
     if name not in fields.digits:
-        raise FieldError(f'{name} needs its digits, such as "{DIGITS}": [12, 2]')
+        raise FieldError(f'{name} needs numbers of digits, such as "{DIGITS}": [12, 2]')
     precision, scale = fields.digits[name]
     imports = (("decimal", "Decimal"), (OURS, "ExactDecimal"))
     return Column("Decimal", f"ExactDecimal({precision}, {scale})", imports)
@@ -178,9 +178,9 @@ def foreign_key(model: Any) -> str:
 
 
 def write_migration(tree: Tree, message: str) -> list[Path]:
-    """Write the migration that brings the tables to what the code says.
+    """Write the migration that makes the tables equal to the models.
 
-    :returns: its file; nothing when there is nothing to change.
+    :returns: its file; an empty list when there is nothing to change.
     """
     before = set(versions(tree))
     with tempfile.TemporaryDirectory() as folder:
@@ -199,9 +199,9 @@ def write_migration(tree: Tree, message: str) -> list[Path]:
 
 
 def run_flask(tree: Tree, arguments: list[str], settings: dict[str, str]) -> None:
-    """Run a flask command in a new process, which sees the tree as it is now.
+    """Run a flask command in a new process, which reads the tree as it is now.
 
-    :raises ClickException: with what it said when it fails.
+    :raises ClickException: with its error output, when it fails.
     """
     told = subprocess.run(
         [sys.executable, "-m", "flask", *arguments],
@@ -222,10 +222,10 @@ def versions(tree: Tree) -> list[Path]:
 
 
 def undo_migration(tree: Tree, feature: str) -> bool:
-    """Delete the migration that a feature came with, if it is the newest one and git
-    does not know it, so that nobody else has run it.
+    """Undo and delete the migration of a feature, if it is the newest migration and git
+    does not track it, so that it cannot have run elsewhere.
 
-    :returns: False when it has to stay.
+    :returns: False when it must stay.
     """
     known = versions(tree)
     if not known or known[-1].stem[5:] != feature or tree.is_tracked(known[-1]):

@@ -1,4 +1,4 @@
-"""What each engine says of a violated constraint, and what a client is told."""
+"""Violated constraints: the error of each engine, and the response to the client."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -38,7 +38,7 @@ NOBODY = "0190163d-8694-739b-aea5-966c26f8ad91"
 
 
 class PlantedHouse(SqlModel):
-    """What others refer to."""
+    """The target of references."""
 
     __tablename__ = "planted_houses"
     metadata: ClassVar[MetaData] = METADATA
@@ -83,8 +83,8 @@ class PlantedCat(SqlModel):
 TABLE = PlantedCat.table()
 TABLE.append_constraint(CheckConstraint(TABLE.c.lives <= 9, name="lives"))
 
-# In what another cat differs from the first, the kind of rule that this breaks, and
-# the columns of the rule. A name that was sent must not pass for that of a constraint.
+# The fields in which a second cat differs, the kind of constraint that this violates,
+# and its columns. A sent value must not be read as the name of a constraint.
 QUOTED = "' for key 'it'"
 BROKEN: list[tuple[JSON, str, set[str]]] = [
     ({"colour": "red"}, "unique", {"/name", "/colour"}),
@@ -98,7 +98,7 @@ OTHER = {"colour": "blue", "chip": "2"}
 
 @pytest.fixture
 def client(own_app: App) -> Any:
-    """A client of both models, whose tables are in the database."""
+    """A client of both models, with their tables in the database."""
     blueprint, api = feature_blueprint("planted", __name__)
     routes_from_model(api.namespace("houses"), PlantedHouse)
     routes_from_model(api.namespace("cats"), PlantedCat)
@@ -129,31 +129,31 @@ def test_a_violation_is_told_with_its_kind_and_its_columns(
     before = client.get(CATS).json
     reference = kind == "foreign key"
     expect = 422 if reference else 409
-    answer = client.open(where, method=method, json=body, expect=expect).json
-    kinds = {error["pointer"]: error["keyword"] for error in answer["errors"]}
+    response = client.open(where, method=method, json=body, expect=expect).json
+    kinds = {error["pointer"]: error["keyword"] for error in response["errors"]}
     assert kinds == dict.fromkeys(pointers, "reference" if reference else kind)
-    assert QUOTED not in str(answer)
+    assert QUOTED not in str(response)
     assert client.get(CATS).json == before
 
 
 def test_of_two_dangling_references_one_is_told_at_least(
     client: Any, cat: JSON
 ) -> None:
-    """PostgreSQL and MariaDB stop at the first, SQLite does not say which."""
+    """PostgreSQL and MariaDB stop at the first, SQLite does not name the reference."""
     body = {**cat, **OTHER, "home": NOBODY, "holiday": NOBODY}
     errors = client.post(CATS, json=body, expect=422).json["errors"]
     assert {error["pointer"] for error in errors} & {"/home", "/holiday"}
 
 
 def test_null_in_a_column_that_has_none_is_our_mistake(client: Any, cat: JSON) -> None:
-    """The schema had to refuse it, so that it is a 500 and not the client's fault."""
+    """The schema must refuse it, so it is a 500, not an error of the client."""
     del cat["name"]
     assert_bare(client.post(CATS, json={**cat, **OTHER}, expect=500), "null", "name")
 
 
 def test_what_others_refer_to_cannot_be_deleted(client: Any, cat: JSON) -> None:
-    answer = client.delete(f"{HOUSES}{cat['home']}", expect=409)
-    assert answer.json["type"] == "/problems/conflict"
+    response = client.delete(f"{HOUSES}{cat['home']}", expect=409)
+    assert response.json["type"] == "/problems/conflict"
     first = client.get(CATS).json["items"][0]
     client.delete(f"{CATS}{first['id']}")
     client.delete(f"{HOUSES}{cat['home']}")

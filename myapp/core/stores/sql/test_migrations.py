@@ -1,4 +1,4 @@
-"""The migrations: numbered, reversible, and in step with the models."""
+"""The migrations: numbered, reversible, and equal to the models."""
 
 import re
 import subprocess
@@ -23,30 +23,30 @@ from myapp.core.stores.sql.types import Varchar
 ROOT = Path(__file__).parents[4]
 MIGRATIONS = ROOT / "migrations"
 NAME = re.compile(r"(?P<number>\d{4})_[a-z0-9]+(_[a-z0-9]+)*\.py")
-# Tables that tests add to the models, and no migration knows.
+# Tables that tests add to the models, without a migration.
 PLANTED = "planted_"
 
 
 def revisions() -> list[str]:
-    """The number of each migration, as its file says."""
+    """The number of each migration, from its file name."""
     return sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("*.py"))
 
 
 @contextmanager
 def connected(app: App) -> Iterator[Connection]:
-    """A connection to the database of an application, outside its sessions."""
+    """A connection to the database of an application, not of its session."""
     with app.app_context(), sql.engine.connect() as connection:
         yield connection
 
 
 def tables(app: App) -> set[str]:
-    """The tables that a database holds."""
+    """The tables in a database."""
     with connected(app) as connection:
         return set(inspect(connection).get_table_names())
 
 
 def differences(connection: Connection, metadata: MetaData) -> list[Any]:
-    """What autogenerate would write into a migration."""
+    """The changes that autogenerate would write into a migration."""
     options = {"render_as_batch": True, "target_metadata": metadata}
     context = MigrationContext.configure(connection, opts=options)
     return list(compare_metadata(context, metadata))
@@ -100,7 +100,7 @@ def test_the_migrated_database_equals_the_models(migrated_app: App) -> None:
 
 
 def planted(metadata: MetaData, length: int = 10, **column: Any) -> Table:
-    """A table that no migration knows."""
+    """A table without a migration."""
     number = Column("number", Integer, **column)
     text = Column("text", Varchar(length), nullable=False)
     return Table("planted_drift", metadata, Column("id", Integer), number, text)
@@ -141,7 +141,7 @@ def test_migrate_writes_the_next_number_or_nothing(tmp_path: Path) -> None:
     assert made - kept == {f"{len(kept) + 1:04d}_second.py"}
 
 
-# A process of its own, because the models of this one hold what tests have planted.
+# A new process, because tests have added models in this process.
 MIGRATE = """
 import sys
 from flask_migrate import migrate, upgrade
