@@ -1,17 +1,15 @@
 """Puts the rooms together: what each application gets, and what each feature adds."""
 
-from collections.abc import Iterable
-from typing import Any
-
 from flask import Flask
 
 from myapp.core import cli
-from myapp.core.access.rules import stated_access
 from myapp.core.docs import pages
 from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.feature import Feature
-from myapp.core.http import errors, headers, health, logs, request
+from myapp.core.http import access, errors, headers, health, logs, request
+from myapp.core.http.access import access_of, access_table
 from myapp.core.http.description import description_of
+from myapp.core.rest import context
 from myapp.core.rest.api import FeatureBlueprint
 from myapp.core.schema.registry import Schemas
 from myapp.core.stores.redis.store import RedisStore
@@ -38,11 +36,15 @@ def init_app(app: Flask) -> None:
         store.check_config(app)
     cli.init_app(app)
     request.init_app(app)
+    access.init_app(app)
+    context.init_app(app)
     logs.init_app(app)
     headers.init_app(app)
     errors.init_app(app)
     for store in STORES:
         store.init_app(app)
+    for method in ("GET", "HEAD", "OPTIONS"):
+        access_table(app)["static", method] = "public"
     for blueprint in (pages.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
         complete_routes(app, blueprint.name, None)
@@ -65,21 +67,13 @@ def complete_routes(app: Flask, name: str, row: str | None) -> None:
 
     :param row: the access word of the feature, ``None`` outside features.
     """
-    schemas = app.extensions["schemas"]
+    schemas, table = app.extensions["schemas"], access_table(app)
     for rule in app.url_map.iter_rules():
         if rule.endpoint.startswith(f"{name}."):
             view = app.view_functions[rule.endpoint]
-            for method in stating_methods(view, rule.methods or ()):
+            for method in rule.methods or ():
                 description = description_of(view, method)
                 for schema in description.schemas() if description else ():
                     schemas.add(schema)
-                stated_access(view, method, row)
+                table[rule.endpoint, method] = access_of(view, method, row)
     schemas.check_references()
-
-
-def stating_methods(view: Any, methods: Iterable[str]) -> list[str]:
-    """The methods of a route that must state their access. HEAD is answered as GET is,
-    and OPTIONS tells no more than the documentation, unless the code defines them."""
-    resource = getattr(view, "view_class", None)
-    implied = {"HEAD", "OPTIONS"} - set(getattr(resource, "methods", None) or ())
-    return [method for method in methods if method not in implied]

@@ -1,6 +1,23 @@
 """Who calls, and what they may do. This room imports no other."""
 
-from myapp.core.access.caller import caller
-from myapp.core.access.rules import ACCESS, public
+from myapp.core.access.caller import (
+    Authenticator,
+    Caller,
+    add_authenticator,
+    caller_id,
+    current_caller,
+)
+from myapp.core.access.rules import ACCESS, Rule, access, granted, public
 
-__all__ = ["ACCESS", "caller", "public"]
+__all__ = [
+    "ACCESS",
+    "Authenticator",
+    "Caller",
+    "Rule",
+    "access",
+    "add_authenticator",
+    "caller_id",
+    "current_caller",
+    "granted",
+    "public",
+]

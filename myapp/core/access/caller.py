@@ -1,7 +1,61 @@
-"""The question who is calling."""
+"""The question who is calling; the application registers what answers it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app
 
 
-def caller() -> str:
-    """The name of who sends this request; cursors and idempotency keys are bound to
-    it. It is empty where every route is public."""
-    return ""
+@dataclass(frozen=True)
+class Caller:
+    """Who sends a request.
+
+    :param id: the same in each of its requests, and that of no other caller; cursors
+        and kept responses are bound to it.
+    :param grants: the access words that were granted to it.
+    """
+
+    id: str
+    grants: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Authenticator:
+    """A way in which callers say who they are.
+
+    :param name: what documents call it, such as ``bearer``.
+    :param authenticate: reads the current request; ``None`` when it carries nothing of
+        this kind. It raises a problem for credentials that are wrong.
+    :param scheme: OpenAPI's Security Scheme Object.
+    :param challenge: the WWW-Authenticate of a 401, RFC 9110 section 11.6.1.
+    """
+
+    name: str
+    authenticate: Callable[[], Caller | None]
+    scheme: dict[str, str] = field(default_factory=dict)
+    challenge: str = ""
+
+
+def add_authenticator(app: Flask, authenticator: Authenticator) -> None:
+    """Let callers of an application say who they are in one more way. The first
+    authenticator that knows the caller decides."""
+    authenticators_of(app).append(authenticator)
+
+
+def authenticators_of(app: Flask) -> list[Authenticator]:
+    """The authenticators of an application, in order; none by default."""
+    found: list[Authenticator] = app.extensions.setdefault("authenticators", [])
+    return found
+
+
+def current_caller() -> Caller | None:
+    """Who sends this request; ``None`` for a caller that has not said so, and outside
+    of requests."""
+    caller: Caller | None = current_app.extensions["current_caller"]()
+    return caller
+
+
+def caller_id() -> str:
+    """The id of the caller of this request; empty without one."""
+    caller = current_caller()
+    return caller.id if caller is not None else ""

@@ -1,19 +1,49 @@
 """Who may call a route. The application does not start while a route states nothing.
 
-The word is looked up on the method, then on the resource, then on the row of
+The access word is looked up on the method, then on the resource, then on the row of
 the mount table. ``public`` is a word that has to be written.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-# Each word, and what it means.
-ACCESS = {"public": "anybody may call this"}
-#: What each word asks of a client, as OpenAPI's Security Requirement Objects, which
-#: name the schemes below; an empty list asks for nothing.
-REQUIREMENTS: dict[str, list[dict[str, list[str]]]] = {"public": []}
-#: OpenAPI's Security Scheme Objects, by name.
-SECURITY_SCHEMES: dict[str, dict[str, str]] = {}
+from myapp.core.access.caller import Caller
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an access word means.
+
+    :param meaning: who may call, in one sentence.
+    :param allows: whether a caller may; ``None`` stands for one that is not known.
+    """
+
+    meaning: str
+    allows: Callable[[Caller | None], bool]
+
+    @property
+    def is_public(self) -> bool:
+        """Whether a caller need not say who it is."""
+        return self.allows(None)
+
+
+def granted(word: str) -> Rule:
+    """The rule of a word that must have been granted to the caller."""
+    return Rule(
+        f"Only callers with the grant {word} may call this.",
+        lambda caller: caller is not None and word in caller.grants,
+    )
+
+
+#: Each access word, and what it means.
+ACCESS: dict[str, Rule] = {
+    "public": Rule("Anybody may call this.", lambda _caller: True),
+    "signed_in": Rule(
+        "Only callers that say who they are may call this.",
+        lambda caller: caller is not None,
+    ),
+}
 
 
 def stated_access(view: Callable[..., Any], method: str, row: str | None) -> str:
@@ -33,7 +63,18 @@ def stated_access(view: Callable[..., Any], method: str, row: str | None) -> str
     return word
 
 
-def public(view: Any) -> Any:
-    """State that anybody may call this view, resource or method."""
-    view.access = "public"
-    return view
+def access(word: str) -> Callable[[Any], Any]:
+    """State who may call a view function, a resource or one of its methods.
+
+    :param word: a key of :data:`ACCESS`.
+    """
+
+    def mark(view: Any) -> Any:
+        view.access = word
+        return view
+
+    return mark
+
+
+#: State that anybody may call a view function, a resource or one of its methods.
+public = access("public")

@@ -32,6 +32,10 @@ HEADERS: JSON = {
         "description": "Seconds to wait before another try.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "WWW-Authenticate": {
+        "description": "How to say who calls, RFC 9110 section 11.6.1.",
+        "schema": TEXT,
+    },
     "X-Request-ID": {
         "description": "The id of this request, as in the logs.",
         "required": True,
@@ -110,6 +114,8 @@ def problem_headers(method: str, status: int) -> JSON:
     names = ["X-Request-ID"]
     if status in (409, 429, 503):
         names.append("Retry-After")
+    if status == 401:
+        names.append("WWW-Authenticate")
     if status == 415:
         names.append("Accept-Patch" if method == "patch" else "Accept-Post")
     return header_references(names)

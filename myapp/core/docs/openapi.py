@@ -12,7 +12,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from myapp.core.access.rules import REQUIREMENTS, SECURITY_SCHEMES, stated_access
+from myapp.core.access.caller import authenticators_of
+from myapp.core.access.rules import ACCESS
 from myapp.core.docs.headers import (
     HEADERS,
     problem_headers,
@@ -28,8 +29,17 @@ from myapp.core.rest.api import api_of
 from myapp.core.schema.json_out import dumps
 from myapp.core.schema.names import model_name, snake
 from myapp.core.schema.strict_json import JSON
+from myapp.core.http.access import access_table
 
-VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
+# The schema of a variable, by its converter in Werkzeug.
+PATH_SCHEMAS: dict[str, JSON] = {
+    "": {"type": "string", "format": "uuid"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "string": {"type": "string"},
+    "path": {"type": "string"},
+    "int": {"type": "integer", "minimum": 0},
+}
 # Keywords whose values are data, in which nothing is rewritten.
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
@@ -39,10 +49,11 @@ def build_document(app: Flask) -> JSON:
     paths: JSON = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
         for method, operation in operations(app, rule):
-            path = VARIABLE.sub(r"{\1}", rule.rule)
+            path = VARIABLE.sub(r"{\2}", rule.rule)
             paths.setdefault(path, {})[method] = operation
     schemas = app.extensions["schemas"].by_id.values()
     named: JSON = {}
+    schemes = {one.name: one.scheme for one in authenticators_of(app)}
     for schema in schemas:
         named.update(component(schema))
     return {
@@ -53,7 +64,7 @@ def build_document(app: Flask) -> JSON:
         "components": {
             "schemas": dict(sorted(named.items())),
             "headers": HEADERS,
-            **({"securitySchemes": SECURITY_SCHEMES} if SECURITY_SCHEMES else {}),
+            **({"securitySchemes": schemes} if schemes else {}),
         },
     }
 
@@ -83,18 +94,36 @@ def tag(feature: str, namespace: str) -> str:
 def operations(app: Flask, rule: Rule) -> Iterator[tuple[str, JSON]]:
     """Each described method of a route."""
     owner = rule.endpoint.partition(".")[0]
-    feature = app.extensions["features"].get(owner)
     view = app.view_functions[rule.endpoint]
     resource = getattr(view, "view_class", None)
     for method in METHODS:
         description = description_of(view, method)
         if method in (rule.methods or ()) and description is not None:
             function = getattr(resource, method.lower(), view)
-            word = stated_access(view, method, feature and feature.access)
+            word = access_table(app)[rule.endpoint, method]
             tagged = {"tags": [tag(owner, getattr(resource, "namespace_name", ""))]}
-            secured = {"security": REQUIREMENTS[word]}
             found = operation(rule, method.lower(), resource, function, description)
-            yield method.lower(), tagged | found | secured
+            if not ACCESS[word].is_public:
+                add_access(found, ACCESS[word].meaning)
+            yield method.lower(), tagged | found | secured(app, word)
+
+
+def secured(app: Flask, word: str) -> JSON:
+    """The Security Requirement Objects of an operation: one of the authenticators, or
+    none of them for a public one."""
+    schemes = [] if ACCESS[word].is_public else authenticators_of(app)
+    return {"security": [{scheme.name: []} for scheme in schemes]}
+
+
+def add_access(operation: JSON, meaning: str) -> None:
+    """Add to an operation who may call it, and how others are refused."""
+    told = [operation.get("description", ""), f"Permissions: {meaning}"]
+    operation["description"] = " ".join(filter(None, told))
+    for status in (401, 403):
+        headers = problem_headers("", status)
+        refusal = response_object(status, PROBLEM_TYPE, PROBLEM_SCHEMA, headers)
+        operation["responses"].setdefault(str(status), refusal)
+    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 def operation(
@@ -126,15 +155,10 @@ def operation(
 
 
 def path_parameters(rule: Rule) -> list[JSON]:
-    """The variables of a path, each the id of a record."""
+    """The variables of a path; one without a converter is the id of a record."""
     return [
-        {
-            "name": name,
-            "in": "path",
-            "required": True,
-            "schema": {"type": "string", "format": "uuid"},
-        }
-        for name in VARIABLE.findall(rule.rule)
+        {"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[kind]}
+        for kind, name in VARIABLE.findall(rule.rule)
     ]
 
 

@@ -8,7 +8,8 @@ from flask.json.provider import JSONProvider
 from flask.sessions import SessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
-from myapp.core.http.methods import methods_of
+from myapp.core.http.access import may_call
+from myapp.core.http.methods import routes_at
 from myapp.core.schema import strict_json
 from myapp.core.schema.json_out import dumps
 
@@ -65,11 +66,18 @@ class App(Flask):
         return func
 
     def make_default_options_response(self) -> Response:
-        """The response to OPTIONS: 204 with ``Allow``, and what the resource adds."""
+        """The response to OPTIONS: 204 with ``Allow``, which lists what
+        this caller may do, and what the resource adds."""
         response = self.response_class(status=204)
-        rule = request.url_rule.rule if request.url_rule else ""
-        response.headers["Allow"] = ", ".join(sorted(methods_of(rule)))
-        view = self.view_functions[request.endpoint or ""]
+        rule, endpoint = request.url_rule, request.endpoint or ""
+        allowed = {
+            method
+            for route in (routes_at(rule.rule) if rule else ())
+            for method in route.methods or ()
+            if may_call(route.endpoint, method)
+        }
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+        view = self.view_functions[endpoint]
         resource = getattr(view, "view_class", None)
         response.headers.update(getattr(resource, "options_headers", {}))
         del response.headers["Content-Type"]

@@ -67,6 +67,8 @@ class Described:
 
     def __set_name__(self, owner: Any, name: str) -> None:
         owner.descriptions = {**owner.descriptions, name: self.description}
+        if "access" in self.__dict__:
+            setattr(self.function, "access", self.access)
         setattr(owner, name, self.function)
 
 

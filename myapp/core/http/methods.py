@@ -1,6 +1,7 @@
 """The HTTP methods, and those of a route."""
 
 from flask import current_app
+from werkzeug.routing import Rule
 
 #: The methods that a resource may have, in the order in which pages show them.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -8,16 +9,17 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def methods_of(rule: str) -> set[str]:
-    """The methods of a route, and of no other that may match the same paths; empty
-    when there is no such route.
+def routes_at(rule: str) -> list[Rule]:
+    """The routes at a rule, and no other that may match the same paths.
 
     :param rule: as it is written, such as ``/carts/batch``; so a path is the rule of a
         route without variables.
     """
     wanted = rule.rstrip("/")
-    found: set[str] = set()
-    for one in current_app.url_map.iter_rules():
-        if one.rule.rstrip("/") == wanted:
-            found |= one.methods or set()
-    return found
+    known = current_app.url_map.iter_rules()
+    return [route for route in known if route.rule.rstrip("/") == wanted]
+
+
+def methods_of(rule: str) -> set[str]:
+    """The methods of the routes at a rule; empty when there is no such route."""
+    return set().union(*(route.methods or () for route in routes_at(rule)))

@@ -14,6 +14,7 @@ import pytest
 
 from default_config import DevelopmentConfig
 from myapp import create_app
+from myapp.core.access import public
 from myapp.core.http.app import App
 from myapp.core.http.logs import JSONFormatter, TextFormatter
 from myapp.core.stores.sql.engine import sql
@@ -22,7 +23,7 @@ from myapp.core.testing import Client
 CANARY = "s3cr3t-canary"
 PAGE = {"Accept": "text/html"}
 ORIGIN = "https://app.example"
-# JSON escapes those of ASCII, RFC 8259 section 7; text for people has none at all.
+# JSON escapes the ASCII ones, RFC 8259 section 7; the text format writes none.
 ESCAPES = re.compile(r"[\x00-\x09\x0b-\x1f]")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 Site = Callable[..., Client]
@@ -32,7 +33,7 @@ Site = Callable[..., Client]
 def site(
     monkeypatch: pytest.MonkeyPatch, redis_url: str, tmp_path: Path
 ) -> Iterator[Site]:
-    """Builds an application from settings, and gives a client of it."""
+    """A function that builds an application from settings and returns its client."""
     monkeypatch.setenv("MYAPP_INSTANCE_PATH", str(tmp_path))
     logger, root = logging.getLogger("myapp"), logging.getLogger()
     level, handlers, built = logger.level, root.handlers[:], []
@@ -42,7 +43,7 @@ def site(
         stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
         usual = {"LOG_LEVEL": "INFO", "ENABLED_FEATURES": []}
         app = create_app({**stores, **usual, **settings})
-        app.add_url_rule("/fails", view_func=fail)
+        app.add_url_rule("/fails", view_func=public(fail))
         app.test_client_class = Client
         built.append(app)
         client = app.test_client()
@@ -64,13 +65,13 @@ def close(app: App) -> None:
 
 
 def fail() -> None:
-    """A view with a bug, which has a secret and an escape sequence at hand."""
+    """A view function with a bug; its error has a secret and an escape sequence."""
     raise LookupError(f"\x1b[2Jredis://app:{CANARY}@db \x9b31m")
 
 
 @pytest.fixture(params=[JSONFormatter, TextFormatter], ids=["json", "text"])
 def formatter(request: pytest.FixtureRequest) -> logging.Formatter:
-    """Each format in turn."""
+    """Each log format."""
     made = request.param()
     assert isinstance(made, logging.Formatter)
     return made
@@ -78,7 +79,7 @@ def formatter(request: pytest.FixtureRequest) -> logging.Formatter:
 
 @pytest.fixture
 def written(formatter: logging.Formatter) -> Iterator[io.StringIO]:
-    """What is logged, in a format."""
+    """The log output in one format."""
     logger, stream = logging.getLogger("myapp"), io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
@@ -267,7 +268,7 @@ def test_transport_security_is_asked_for_under_https_alone(
 
 
 def allowed(client: Client, origin: str, method: str, path: str) -> dict[str, str]:
-    """The CORS headers with which a request of a browser is answered."""
+    """The CORS headers of the response to a browser."""
     headers = {"Origin": origin}
     if method == "OPTIONS":
         headers["Access-Control-Request-Method"] = "PATCH"

@@ -90,21 +90,20 @@ def run_batch(model: type[Model], body: Any) -> JSON:
     created = [{**model.new_document(item), "id": id} for item, id in zip(creates, ids)]
     if created:
         with pointing_into("create"):
-            model.add(created)
+            model.insert(created)
     found = read_all(model, updates, deletes)
     changes = [
-        (changed(model, found[item["id"]], item), found[item["id"]]["version"])
-        for item in updates
+        (found[item["id"]], changed(model, found[item["id"]], item)) for item in updates
     ]
-    with pointing_into("update"):
-        model.write(changes)
-    with pointing_into("delete"):
-        model.remove(
-            [(found[item["id"]], found[item["id"]]["version"]) for item in deletes]
-        )
+    if changes:
+        with pointing_into("update"):
+            model.overwrite(changes)
+    if deletes:
+        with pointing_into("delete"):
+            model.discard([found[item["id"]] for item in deletes])
     return {
         "create": [model.show(document) for document in created],
-        "update": [model.show(document) for document, _ in changes],
+        "update": [model.show(document) for _, document in changes],
         "delete": [item["id"] for item in deletes],
     }
 
@@ -198,7 +197,7 @@ def read_all(
     :raises Problem: 422 when one does not exist, 412 when it has another version.
     """
     ids = [item["id"] for item in updates + deletes]
-    found = {one["id"]: one for one in model.read_many(ids)} if ids else {}
+    found = {one["id"]: one for one in model.read(ids)} if ids else {}
     gone, moved = [], []
     for part, items in (("update", updates), ("delete", deletes)):
         for index, item in enumerate(items):

@@ -6,19 +6,23 @@ asked of it. A store adds a handful of primitives in a base class of its own, su
 the stores.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import uuid_utils
 
 from myapp.core.errors.problem import Problem
-from myapp.core.model.idempotency_store import ResponseStore
-from myapp.core.model.record import Change, Document, Documents, Page, Record, Relation
+from myapp.core.model.changes import Watched
+from myapp.core.model.record import Document, Documents, Page, Record, Relation
+from myapp.core.query.filters import typed
 from myapp.core.query.list_query import ListQuery, Queryable
 from myapp.core.schema.derive import (
+    SERVER_FIELDS,
     derive_patch_schema,
     derive_read_schema,
+    nullable,
     with_relations,
 )
 from myapp.core.schema.formats import PARSERS
@@ -27,7 +31,19 @@ from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import Validator
 
 
-class Model:
+@dataclass(frozen=True)
+class Computed:
+    """A field that is shown, and not stored.
+
+    :param schema: of its value, as JSON.
+    :param value: makes it from the fields of a record, whose values are typed.
+    """
+
+    schema: JSON
+    value: Callable[[Mapping[str, Any]], Any]
+
+
+class Model(Watched):
     """What every model offers, whatever stores it."""
 
     #: JSON Schema of a body of POST and PUT; its ``$id`` ends in ``.write.json``.
@@ -42,6 +58,13 @@ class Model:
     searchable: ClassVar[tuple[str, ...]] = ()
     #: What ``expand`` can embed, by the name that it gets.
     relations: ClassVar[dict[str, Relation]] = {}
+    #: The schemas of fields that are stored, and that only the server sets: scope,
+    #: hooks, or code of the feature. Clients read them, unless ``hidden`` names them.
+    server_properties: ClassVar[dict[str, JSON]] = {}
+    #: The fields of ``server_properties`` that clients never see.
+    hidden: ClassVar[tuple[str, ...]] = ()
+    #: Fields that are not stored: their value follows from others.
+    computed: ClassVar[dict[str, Computed]] = {}
     #: Whether its own routes write one record and nothing else in SQL; set it to False
     #: where ``create`` and other methods of a model write more than that.
     lone_writes: ClassVar[bool] = True
@@ -59,6 +82,10 @@ class Model:
     defaults: ClassVar[Document]
     #: How a string becomes what is stored, for the fields where it matters.
     parsers: ClassVar[dict[str, Callable[[str], Any]]]
+    #: The fields that clients read, and only the server sets.
+    owned: ClassVar[frozenset[str]]
+    #: The schema of each field that is stored.
+    stored_properties: ClassVar[dict[str, JSON]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -70,16 +97,18 @@ class Model:
         """Derive from the schemas and declarations all that a request needs."""
         properties = cls.write_schema["properties"]
         if "read_schema" not in cls.__dict__:
-            cls.read_schema = derive_read_schema(cls.write_schema)
+            cls.read_schema = derive_read_schema(cls.write_schema, cls.server_shown())
         shown = cls.read_schema["properties"]
-        cls.shown = tuple(shown)
+        cls.shown = tuple(name for name in shown if name not in cls.computed)
         cls.writable = tuple(name for name in properties if name in shown)
         related = {name: one.model.read_schema for name, one in cls.relations.items()}
         cls.read_schema = with_relations(cls.read_schema, related)
-        cls.write_validator = Validator(cls.write_schema)
-        cls.patch_validator = Validator(derive_patch_schema(cls.write_schema))
+        cls.owned = owned = frozenset({*cls.server_shown(), *SERVER_FIELDS})
+        cls.write_validator = Validator(cls.write_schema, owned=owned)
+        patch_schema = derive_patch_schema(cls.write_schema)
+        cls.patch_validator = Validator(patch_schema, owned=owned)
         cls.queryable = Queryable(
-            {name: shown[name] for name in cls.shown},
+            dict(shown),
             cls.filterable,
             cls.sortable,
             cls.searchable,
@@ -88,10 +117,32 @@ class Model:
         cls.defaults = {
             name: field.get("default") for name, field in properties.items()
         }
+        stored = {**SERVER_FIELDS, **cls.server_properties, **properties}
+        cls.stored_properties = stored
         cls.parsers = {
             name: PARSERS[field["format"]]
             for name, field in properties.items()
             if field.get("format") in PARSERS
+        }
+        cls.has_scope = cls.scope.__func__ is not Model.scope.__func__  # type: ignore
+        rules = ("check", "before_write", "after_write", "scope")
+        cls.has_rules = any(
+            getattr(cls, name).__func__ is not getattr(Model, name).__func__
+            for name in rules
+        )
+
+    @classmethod
+    def server_shown(cls) -> dict[str, JSON]:
+        """The schemas of the fields beside the write schema that clients read."""
+        stored = {
+            name: nullable(field)
+            for name, field in cls.server_properties.items()
+            if name not in cls.hidden
+        }
+        computed = {name: one.schema for name, one in cls.computed.items()}
+        return {
+            name: {**field, "readOnly": True}
+            for name, field in {**stored, **computed}.items()
         }
 
     @classmethod
@@ -100,7 +151,7 @@ class Model:
 
         :raises Problem: 404 when there is none.
         """
-        found = cls.read_many([id])
+        found = cls.read([id])
         if not found:
             raise Problem("not-found")
         return Record(cls, found[0])
@@ -115,18 +166,19 @@ class Model:
         """
         cls.write_validator.check(from_json)
         document = cls.new_document(from_json)
-        cls.add([document])
+        cls.insert([document])
         return Record(cls, document)
 
     @classmethod
     def list(cls, query: ListQuery = ListQuery()) -> Page:
         """One page of records, with what the query asks to embed."""
-        documents = cls.find(query, query.limit + 1)
+        scoped = cls.in_scope(query)
+        documents = cls.find(scoped, query.limit + 1)
         page = documents[: query.limit]
         return Page(
             items=cls.show_many(page, query),
             last=page[-1] if len(documents) > query.limit else None,
-            total=cls.count(query) if query.count else None,
+            total=cls.count(scoped) if query.count else None,
         )
 
     @classmethod
@@ -135,7 +187,17 @@ class Model:
 
         :param fields: the fields to show; all when it is ``None``.
         """
-        return {name: document[name] for name in fields or cls.shown}
+        if not cls.computed:
+            return {name: document[name] for name in fields or cls.shown}
+        values = cls.typed(document)
+        return {
+            name: (
+                cls.computed[name].value(values)
+                if name in cls.computed
+                else document[name]
+            )
+            for name in fields or (*cls.shown, *cls.computed)
+        }
 
     @classmethod
     def show_many(cls, documents: Documents, query: ListQuery) -> Documents:
@@ -145,7 +207,7 @@ class Model:
             relation = cls.relations[name]
             ids = [document[relation.field] for document in documents]
             wanted = list(dict.fromkeys(id for id in ids if id is not None))
-            found = relation.model.read_many(wanted) if wanted else []
+            found = relation.model.read(wanted) if wanted else []
             by_id = {one["id"]: relation.model.show(one) for one in found}
             for item, id in zip(items, ids):
                 item[name] = by_id.get(id)
@@ -160,6 +222,8 @@ class Model:
             "created_at": now,
             "updated_at": now,
             "version": 1,
+            **dict.fromkeys(cls.server_properties),
+            **cls.scope_values(),
             **cls.stored(body),
         }
 
@@ -189,6 +253,15 @@ class Model:
         return fields
 
     @classmethod
+    def typed(cls, document: Document) -> Document:
+        """A document with dates, decimals and moments instead of their texts."""
+        properties = cls.stored_properties
+        return {
+            name: typed(value, properties.get(name, {}))
+            for name, value in document.items()
+        }
+
+    @classmethod
     def writable_fields(cls, document: Document) -> JSON:
         """What a client may both read and write of a document, as JSON."""
         fields: JSON = plain({name: document[name] for name in cls.writable})
@@ -208,53 +281,3 @@ class Model:
             for name, value in {**plain(hidden), **fields}.items()
             if value is not None or "null" in properties.get(name, {}).get("type", ())
         }
-
-    @classmethod
-    def kept_responses(cls) -> ResponseStore:
-        """Where the responses to requests with an Idempotency-Key are kept."""
-        raise NotImplementedError
-
-    # The primitives of a store.
-
-    @classmethod
-    def read_many(cls, ids: Sequence[str]) -> Documents:
-        """The documents with these ids, those that exist, in any order."""
-        raise NotImplementedError
-
-    @classmethod
-    def find(cls, query: ListQuery, limit: int) -> Documents:
-        """At most ``limit`` documents that match, in the order of the query, after
-        the place where it starts."""
-        raise NotImplementedError
-
-    @classmethod
-    def count(cls, query: ListQuery) -> int:
-        """How many documents match the filters and words of a query."""
-        raise NotImplementedError
-
-    @classmethod
-    def add(cls, documents: Documents) -> None:
-        """Store new documents, all or none.
-
-        :raises Problem: 409 or 422, its ``index`` that of the document, when a
-            constraint is violated.
-        """
-        raise NotImplementedError
-
-    @classmethod
-    def write(cls, changes: Iterable[Change]) -> None:
-        """Overwrite documents whose versions are still as expected, all or none.
-
-        :raises StaleRead: when one is not.
-        :raises Problem: as :meth:`add`.
-        """
-        raise NotImplementedError
-
-    @classmethod
-    def remove(cls, changes: Iterable[Change]) -> None:
-        """Delete documents whose versions are still as expected, all or none.
-
-        :raises StaleRead: when one is not.
-        :raises Problem: 409 when others refer to one.
-        """
-        raise NotImplementedError

@@ -123,7 +123,10 @@ def check_members(patch: Any, model: type[Model]) -> None:
     known = model.write_schema["properties"]
     unknown = [name for name in patch if name not in known]
     if unknown:
-        raise Problem("invalid-body", errors=[unknown_member(name) for name in unknown])
+        raise Problem(
+            "invalid-body",
+            errors=[unknown_member(name, model.owned) for name in unknown],
+        )
 
 
 def other_bodies(model: type[Model]) -> dict[str, JSON]:
@@ -168,7 +171,7 @@ def check_operations(patch: Any, model: type[Model]) -> None:
         for member in ("path", "from"):
             tokens = split(operation.get(member, ""))
             if tokens and tokens[0] not in fields:
-                error = unknown_member(tokens[0])
+                error = unknown_member(tokens[0], model.owned)
                 errors.append({**error, "pointer": pointer(number, member)})
     if errors:
         raise Problem("invalid-body", errors=errors)

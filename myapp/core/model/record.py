@@ -11,8 +11,8 @@ from myapp.core.schema.validator import Validator
 Document = dict[str, Any]
 # Named out here, because the contract has a method called list.
 Documents = list[Document]
-#: A document to write, or an id to remove, with the version that it must have.
-Change = tuple[Document, int]
+#: A document to write or to remove, with the version that it must have.
+Versioned = tuple[Document, int]
 
 
 class Recorded(Protocol):
@@ -23,6 +23,7 @@ class Recorded(Protocol):
     requires_if_match: bool
     read_schema: JSON
     shown: tuple[str, ...]
+    has_scope: bool
 
     def show(self, document: Document) -> Document:
         """What a client sees of a document."""
@@ -36,13 +37,13 @@ class Recorded(Protocol):
     def changed(self, document: Document, fields: Document) -> Document:
         """The next version of a document."""
 
-    def read_many(self, ids: Sequence[str]) -> Documents:
-        """The documents with these ids."""
+    def read(self, ids: Sequence[str]) -> Documents:
+        """The documents with these ids, those in scope."""
 
-    def write(self, changes: Iterable[Change]) -> None:
-        """Overwrite documents."""
+    def overwrite(self, pairs: Iterable[tuple[Document, Document]]) -> None:
+        """Store changed documents."""
 
-    def remove(self, changes: Iterable[Change]) -> None:
+    def discard(self, documents: Documents) -> None:
         """Delete documents."""
 
 
@@ -101,7 +102,7 @@ class Record:
         :raises StaleRead: when another request has changed it meanwhile.
         """
         changed = self.model.changed(self.document, fields)
-        self.model.write([(changed, self.version)])
+        self.model.overwrite([(self.document, changed)])
         self.document = changed
         return self
 
@@ -111,7 +112,7 @@ class Record:
         :raises Problem: 409 when others refer to it.
         :raises StaleRead: when another request has changed or deleted it meanwhile.
         """
-        self.model.remove([(self.document, self.version)])
+        self.model.discard([self.document])
 
 
 @dataclass(frozen=True)

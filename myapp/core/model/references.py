@@ -28,7 +28,7 @@ def check_references(relations: Iterable[Relation], documents: Documents) -> Non
     for relation in relations:
         ids = [document[relation.field] for document in documents]
         wanted = [id for id in dict.fromkeys(ids) if id is not None]
-        found = relation.model.read_many(wanted) if wanted else []
+        found = relation.model.read(wanted) if wanted else []
         missing = set(wanted) - {one["id"] for one in found}
         for index, id in enumerate(ids if missing else ()):
             if id in missing:

@@ -7,7 +7,7 @@ unset matches ``ne`` and nothing else.
 import math
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Context, Decimal
@@ -23,6 +23,7 @@ EXACT_OPERATORS = ("eq", "ne", "in")
 MAX_VALUES = 100
 # The default context would round to 28 digits.
 EXACT_CONTEXT = Context(prec=60)
+NUMBER_TYPES = ("number", ["number", "null"])
 DOUBLE = struct.Struct(">d")
 
 INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})\Z", re.ASCII)
@@ -43,10 +44,31 @@ class Filter:
     def matches(self, document: Mapping[str, Any]) -> bool:
         """Whether a document with typed values passes."""
         value = document[self.field]
+        if self.operator == "null":
+            return (value is None) is self.values[0]
         if self.operator == "ne":
             return bool(value != self.values[0])
         return value is not None and COMPARE[self.operator](value, self.values)
 
+
+def equal(field: str, value: Any) -> Filter:
+    """The condition that a field has a value."""
+    return Filter(field, "eq", (value,))
+
+
+def is_unset(field: str) -> Filter:
+    """The condition that a field has no value."""
+    return Filter(field, "null", (True,))
+
+
+def one_of(field: str, values: Iterable[Any]) -> Filter:
+    """The condition that a field has one of some values; with no values, nothing
+    fulfils it."""
+    return Filter(field, "in", tuple(values))
+
+
+#: The condition that no record fulfils.
+NOTHING = one_of("id", ())
 
 COMPARE: dict[str, Callable[[Any, tuple[Any, ...]], bool]] = {
     "eq": lambda value, values: eq(value, values[0]),
@@ -137,7 +159,7 @@ def typed(value: Any, field: JSON) -> Any:
     parse = PARSERS.get(field.get("format", ""))
     if isinstance(value, str) and parse is not None:
         return parse(value)
-    if value is not None and scalar_type(field) == "number":
+    if isinstance(value, int) and field.get("type") in NUMBER_TYPES:
         return float(value)
     return value
 

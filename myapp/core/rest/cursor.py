@@ -9,7 +9,7 @@ from flask import current_app, request
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
 
-from myapp.core.access.caller import caller
+from myapp.core.access.caller import caller_id
 from myapp.core.errors.problem import invalid_parameter
 from myapp.core.query.filters import typed
 from myapp.core.query.list_query import ListQuery
@@ -23,7 +23,7 @@ def signer(query: ListQuery) -> Signer:
     Resource, filters, words, sort and caller are part of the salt; the limit is not,
     so that a client may change the size of its pages on the way.
     """
-    bound = (request.path, caller(), query.filters, query.words, query.sort)
+    bound = (request.path, caller_id(), query.filters, query.words, query.sort)
     secret = current_app.config["SECRET_KEY"]
     return Signer(secret, salt=f"cursor {bound!r}", digest_method=hashlib.sha256)
 

@@ -15,7 +15,7 @@ from typing import Any
 import uuid_utils
 from flask import Response, current_app, request
 
-from myapp.core.access.caller import caller
+from myapp.core.access.caller import caller_id
 from myapp.core.errors.problem import Problem
 from myapp.core.model.idempotency_store import Claim, KeptResponse, ResponseStore
 from myapp.core.stores.transaction import in_transaction
@@ -61,7 +61,7 @@ def read_claim() -> Claim:
     key = request.headers["Idempotency-Key"]
     if not KEY.match(key):
         raise Problem("bad-request", "Idempotency-Key takes 1 to 255 ASCII characters.")
-    scope = "\0".join((caller(), request.method, request.path, key))
+    scope = "\0".join((caller_id(), request.method, request.path, key))
     content = request.get_data() + request.mimetype.encode()
     conditions = repr(request.headers.get("If-Match")).encode()
     return Claim(

@@ -12,6 +12,8 @@ from myapp.core.http.response import respond
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.rest.idempotency import respond_once
 from myapp.core.stores.transaction import in_transaction
+from myapp.core.model.model import Model
+from myapp.core.errors.problem import Problem
 
 
 class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has no types
@@ -44,8 +46,35 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
         elif self.kept_responses is not None and has_key(method):
             result = respond_once(self.kept_responses, view, **kwargs)
         else:
-            result = in_transaction(view, self.lone_writes, **kwargs)
+            result = in_transaction(view, self.writes_alone(), **kwargs)
         return result if isinstance(result, Response) else respond(result)
+
+    def writes_alone(self) -> bool:
+        """Whether this request writes one SQL statement at most."""
+        return self.lone_writes
+
+
+class ModelResource(Resource):
+    """A resource over a model. Of the variables in its path, its methods take the id;
+    the others go to the scope of the model."""
+
+    model: ClassVar[type[Model]]
+
+    def dispatch_request(self, **kwargs: Any) -> Response:
+        """Call the method, if the records exist that the path names.
+
+        :raises Problem: 404 when one does not.
+        """
+        own = {"id": kwargs.pop("id")} if "id" in kwargs else {}
+        for relation in self.model.relations.values() if kwargs else ():
+            if relation.field in kwargs:
+                if not relation.model.read([str(kwargs[relation.field])]):
+                    raise Problem("not-found")
+        return super().dispatch_request(**own)
+
+    def writes_alone(self) -> bool:
+        """Not with rules and hooks, which may write more."""
+        return self.lone_writes and not self.model.is_watched()
 
 
 def has_key(method: str) -> bool:

@@ -1,5 +1,6 @@
 """The REST verbs over a model: one function makes the routes of a resource."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -23,9 +24,9 @@ from myapp.core.query.list_query import (
 from myapp.core.rest.api import Namespace
 from myapp.core.rest.cursor import make_cursor, read_cursor
 from myapp.core.rest.etags import check_write, etag, is_unchanged
-from myapp.core.rest.resource import Resource
+from myapp.core.rest.resource import ModelResource, Resource
 from myapp.core.schema.names import snake
-from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.derive import list_schema, view_schema
 
 CREATE_ERRORS = (400, 409, 413, 415, 422)
 WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
@@ -33,25 +34,40 @@ DELETE_ERRORS = (400, 404, 409, 412, 428)
 
 
 class Names(NamedTuple):
-    """What a resource is called in ids and summaries: ``movie`` and ``movies``."""
+    """What a resource is called in ids and summaries: ``movie`` and ``movies``.
+
+    :param refusals: the statuses of problems that its path and its scope add.
+    """
 
     one: str
     many: str
+    refusals: tuple[int, ...] = ()
 
 
 def routes_from_model(
-    namespace: Namespace, model: type[Model], access: str = ""
+    namespace: Namespace, model: type[Model], path: str = "", access: str = ""
 ) -> None:
     """Make the routes of a model in a namespace: POST and GET on ``/``, POST on
     ``/batch``, GET, PUT, PATCH and DELETE on ``/<id>``, and with them HEAD and OPTIONS.
 
     :param namespace: of an :class:`~myapp.core.rest.api.Api`; its name is the plural.
+    :param path: goes before each of them, such as ``/<uuid:team_id>/members``. Its
+        variables are fields of the model: they narrow its scope, and new records take
+        their values. A record that one of them refers to must exist.
     :param access: who may call them, when the row of the feature does not say it.
+    :raises TypeError: when a variable is not in ``scoped_by`` of the model.
     """
-    names = Names(snake(model.__name__), snake(namespace.name))
+    variables = re.findall(r"<(?:\w+:)?(\w+)>", path)
+    if not set(variables) <= set(model.scoped_by):
+        raise TypeError(f"{model.__name__}.scoped_by must name {', '.join(variables)}")
+    if variables:
+        model.has_scope = model.has_rules = True
+    refusals = (*((403,) if model.has_scope else ()), *((404,) if variables else ()))
+    names = Names(snake(model.__name__), snake(namespace.name), refusals)
     for url, make in (("/", collection), ("/batch", batch), ("/<id>", item)):
         base = make(model, names)
         members: dict[str, Any] = {
+            "model": model,
             "kept_responses": model.kept_responses(),
             "requires_if_match": model.requires_if_match,
             "lone_writes": model.lone_writes and url != "/batch",
@@ -60,7 +76,7 @@ def routes_from_model(
         if access:
             members["access"] = access
         name = f"{model.__name__}{base.__name__}"
-        namespace.route(url)(type(name, (base,), members))
+        namespace.route(f"{path.rstrip('/')}{url}")(type(name, (base,), members))
     namespace.served.append(model)
 
 
@@ -69,7 +85,7 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
     read, write = model.read_schema, model.write_schema
     parameters = model.queryable.parameters()
 
-    class Collection(Resource):
+    class Collection(ModelResource):
         """All records of a model."""
 
         options_headers = {"Accept-Post": JSON_TYPE}
@@ -77,6 +93,7 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
         @describe(
             {200: list_schema(read)},
             query=parameters,
+            errors=(400, *names.refusals),
             id=f"list_{names.many}",
             summary=f"List every {names.one}, newest first, a page at a time.",
         )
@@ -91,7 +108,7 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
         @describe(
             {201: read},
             body=write,
-            errors=CREATE_ERRORS,
+            errors=(*CREATE_ERRORS, *names.refusals),
             id=f"create_{names.one}",
             summary=f"Create a {names.one}.",
         )
@@ -107,7 +124,7 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
 def batch(model: type[Model], names: Names) -> type[Resource]:
     """The resource that takes many changes at once."""
 
-    class Batch(Resource):
+    class Batch(ModelResource):
         """Many changes of a model."""
 
         options_headers = {"Accept-Post": JSON_TYPE}
@@ -115,7 +132,7 @@ def batch(model: type[Model], names: Names) -> type[Resource]:
         @describe(
             {200: batch_response_schema(model)},
             body=batch_schema(model),
-            errors=(*CREATE_ERRORS, 412, 428),
+            errors=(*CREATE_ERRORS, 412, 428, *names.refusals),
             id=f"batch_{names.many}",
             summary=f"Create, update and delete many {names.many}, all or nothing.",
         )
@@ -130,7 +147,7 @@ def item(model: type[Model], names: Names) -> type[Resource]:
     """The resource that is one record of a model."""
     described = describe_item(model, names)
 
-    class Item(Resource):
+    class Item(ModelResource):
         """One record of a model."""
 
         options_headers = {"Accept-Patch": ", ".join(patch.PATCH_TYPES)}
@@ -170,6 +187,7 @@ def describe_item(
 ) -> dict[str, Callable[[View], Described]]:
     """What each method of one record takes and answers."""
     read, write, one = model.read_schema, model.write_schema, names.one
+    changing = tuple(dict.fromkeys((*WRITE_ERRORS, *names.refusals)))
     return {
         "get": describe(
             {200: view_schema(read), 304: None},
@@ -181,7 +199,7 @@ def describe_item(
         "put": describe(
             {200: read},
             body=write,
-            errors=WRITE_ERRORS,
+            errors=changing,
             id=f"replace_{one}",
             summary=f"Replace a {one}; an optional field left out is reset.",
         ),
@@ -189,7 +207,7 @@ def describe_item(
             {200: read},
             body=model.patch_validator.schema,
             other_bodies=patch.other_bodies(model),
-            errors=WRITE_ERRORS,
+            errors=changing,
             id=f"update_{one}",
             summary=f"Change a {one}: a JSON Merge Patch, or a JSON Patch by its media "
             "type.",
@@ -224,32 +242,6 @@ def patch_record(model: type[Model], id: str) -> Record:
         if problem.slug != "invalid-body":
             raise
         raise Problem(change.refusal, errors=problem.errors) from problem
-
-
-def view_schema(read_schema: JSON) -> JSON:
-    """The schema of a record of which ``fields`` may show a part."""
-    some = {key: read_schema[key] for key in read_schema if key != "required"}
-    return {**some, "$id": read_schema["$id"].replace(".json", ".view.json")}
-
-
-def list_schema(read_schema: JSON) -> JSON:
-    """The schema of one page of records."""
-    view = view_schema(read_schema)
-    return {
-        "$id": read_schema["$id"].replace(".json", ".list.json"),
-        "examples": [
-            {"items": [record], "next": None}
-            for record in read_schema.get("examples", ())
-        ],
-        "type": "object",
-        "properties": {
-            "items": {"type": "array", "items": {"$ref": view["$id"]}},
-            "next": {"type": ["string", "null"]},
-            "total": {"type": "integer", "minimum": 0},
-        },
-        "required": ["items", "next"],
-        "additionalProperties": False,
-    }
 
 
 def respond_record(

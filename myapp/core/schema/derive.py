@@ -21,11 +21,15 @@ SERVER_EXAMPLE: JSON = {
 }
 
 
-def derive_read_schema(write_schema: JSON) -> JSON:
+def derive_read_schema(
+    write_schema: JSON, added: Mapping[str, JSON] | None = None
+) -> JSON:
     """The schema of what a record shows: the fields that the server owns, then what
     can be written, each always present, ``null`` where an optional one is unset.
 
     ``writeOnly`` properties are left out.
+
+    :param added: the schemas of further fields that are shown.
     """
     required = write_schema.get("required", [])
     properties = deepcopy(SERVER_FIELDS)
@@ -33,6 +37,7 @@ def derive_read_schema(write_schema: JSON) -> JSON:
         if not field.get("writeOnly"):
             optional = name not in required and field.get("default") is None
             properties[name] = nullable(field) if optional else deepcopy(field)
+    properties |= deepcopy(dict(added or {}))
     schema = {
         "$id": write_schema["$id"].replace(".write.json", ".json"),
         "title": write_schema.get("title", ""),
@@ -42,18 +47,29 @@ def derive_read_schema(write_schema: JSON) -> JSON:
         "additionalProperties": False,
     }
     if "examples" in write_schema:
-        schema["examples"] = [
+        examples = [
             record_example(write_schema["properties"], properties, body)
             for body in write_schema["examples"]
         ]
+        schema["examples"] = [one for one in examples if one is not None]
     return schema
 
 
-def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON:
-    """The record that an example of a body leads to."""
+def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON | None:
+    """The record that an example of a body leads to; ``None`` when a field is shown
+    whose value nobody can tell."""
     unset = {name: field.get("default") for name, field in writable.items()}
-    record = {**SERVER_EXAMPLE, **unset, **body}
-    return {name: record[name] for name in shown}
+    stated = {
+        name: field["examples"][0]
+        for name, field in shown.items()
+        if field.get("examples")
+    }
+    record = {**SERVER_EXAMPLE, **stated, **unset, **body}
+    unknown = set(shown) - set(record)
+    nothing = {name: None for name in unknown if "null" in shown[name].get("type", ())}
+    if unknown - set(nothing):
+        return None
+    return {name: {**record, **nothing}[name] for name in shown}
 
 
 def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
@@ -66,6 +82,32 @@ def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
         reference = {"$ref": related["$id"]}
         schema["properties"][name] = {"anyOf": [reference, {"type": "null"}]}
     return schema
+
+
+def view_schema(read_schema: JSON) -> JSON:
+    """The schema of a record of which ``fields`` may show a part."""
+    some = {key: read_schema[key] for key in read_schema if key != "required"}
+    return {**some, "$id": read_schema["$id"].replace(".json", ".view.json")}
+
+
+def list_schema(read_schema: JSON) -> JSON:
+    """The schema of one page of records."""
+    view = view_schema(read_schema)
+    return {
+        "$id": read_schema["$id"].replace(".json", ".list.json"),
+        "examples": [
+            {"items": [record], "next": None}
+            for record in read_schema.get("examples", ())
+        ],
+        "type": "object",
+        "properties": {
+            "items": {"type": "array", "items": {"$ref": view["$id"]}},
+            "next": {"type": ["string", "null"]},
+            "total": {"type": "integer", "minimum": 0},
+        },
+        "required": ["items", "next"],
+        "additionalProperties": False,
+    }
 
 
 def derive_patch_schema(write_schema: JSON) -> JSON:

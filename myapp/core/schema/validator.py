@@ -5,7 +5,7 @@ mean what ECMA-262 says, and the details of an error never repeat the input.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -100,7 +100,7 @@ def check_additional(
         if known or any(pattern.search(name) for pattern in patterns):
             continue
         if allowed is False:
-            yield ValidationError(unknown_member(name)["detail"], path=[name])
+            yield ValidationError("is not a known field", path=[name])
         else:
             yield from validator.descend(value, allowed, path=name)
 
@@ -130,12 +130,19 @@ DEFAULT_VALIDATOR_CLASS = VALIDATOR_CLASSES[
 class Validator:
     """A compiled schema.
 
+    :param owned: the members that the server sets, which an error tells.
     :param schema: the schema; ``$ref`` may name ``$id`` of any in ``registry``.
     """
 
-    def __init__(self, schema: JSON, registry: Registry[Any] | None = None) -> None:
+    def __init__(
+        self,
+        schema: JSON,
+        registry: Registry[Any] | None = None,
+        owned: Collection[str] = tuple(SERVER_FIELDS),
+    ) -> None:
         cls = VALIDATOR_CLASSES.get(schema.get("$schema", ""), DEFAULT_VALIDATOR_CLASS)
         self.schema = schema
+        self.owned = {pointer(name) for name in owned}
         self.compiled = cls(
             schema, registry=registry or Registry(), format_checker=FORMAT_CHECKER
         )
@@ -150,6 +157,10 @@ class Validator:
             return []
         errors = islice(self.compiled.iter_errors(value), MAX_ERRORS)
         found = [explain(error, prefix) for error in errors]
+        for entry in found:
+            if entry["keyword"] == "additionalProperties":
+                if entry["pointer"].removeprefix(prefix) in self.owned:
+                    entry["detail"] = "is set by the server"
         return sorted(found, key=lambda entry: entry["pointer"])
 
     def check(self, value: Any) -> None:
@@ -177,10 +188,15 @@ def explain(error: ValidationError, prefix: str = "") -> dict[str, str]:
     return problem_at(prefix + pointer(*error.absolute_path), detail, keyword)
 
 
-def unknown_member(name: str) -> dict[str, str]:
+def unknown_member(
+    name: str, owned: Collection[str] = tuple(SERVER_FIELDS)
+) -> dict[str, str]:
     """The error of a member that a body may not have. A hidden field is told like one
-    that does not exist."""
-    detail = "is set by the server" if name in SERVER_FIELDS else "is not a known field"
+    that does not exist.
+
+    :param owned: the members that the server sets.
+    """
+    detail = "is set by the server" if name in owned else "is not a known field"
     return problem_at(pointer(name), detail, "additionalProperties")
 
 

@@ -34,6 +34,7 @@ class RequestState:
     __slots__ = (
         "started",
         "reads_only",
+        "caller",
         "body",
         "statements",
         "lone_write",
@@ -45,6 +46,8 @@ class RequestState:
         #: When it began, in seconds of ``time.perf_counter``.
         self.started = time.perf_counter()
         self.reads_only = reads_only
+        #: Who sends it, once that is asked.
+        self.caller: Any = UNREAD
         #: The JSON of the body, once it is parsed.
         self.body: Any = UNREAD
         #: How many SQL statements it has run.

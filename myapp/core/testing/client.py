@@ -12,15 +12,17 @@ from werkzeug.test import TestResponse
 from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.http.description import Description, description_of
 from myapp.core.schema.validator import Validator
+from myapp.core.access.rules import ACCESS
+from myapp.core.http.access import access_table
 
-# What each method answers when all is well.
+# The status of each method after success.
 USUAL = {"POST": 201, "DELETE": 204, "OPTIONS": 204}
 
 
 class Client(FlaskClient):
-    """A client that asserts the status and holds each response against its schema.
+    """A client that asserts the status and checks each response against its schema.
 
-    Every call takes ``expect``, the status; without it the usual one of the method.
+    Every call takes ``expect``, the status; the default depends on the method.
     """
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
@@ -38,16 +40,18 @@ class Client(FlaskClient):
 
 
 def check_response(app: Flask, response: TestResponse) -> None:
-    """Hold a response against what its route describes.
+    """Check a response against the description of its route.
 
-    :raises AssertionError: when it is not described, or is not as described.
+    :raises AssertionError: when the description has no such response, or another one.
     """
     assert response.headers["X-Request-ID"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     status, method = response.status_code, response.request.method
-    described = described_route(app, response.request.path, method)
+    described, word = route_of(app, response.request.path, method)
     if described is not None:
-        assert described.knows(status), f"{method} does not describe {status}"
+        is_refusal = status in (401, 403) and not ACCESS[word].is_public
+        is_known = is_refusal or described.knows(status)
+        assert is_known, f"{method} does not describe {status}"
     if status >= 400:
         assert response.mimetype == "application/problem+json", response.text[:200]
         schema = PROBLEM_SCHEMA
@@ -61,17 +65,19 @@ def check_response(app: Flask, response: TestResponse) -> None:
         assert Validator(schema, registry_of(app)).errors(response.json) == []
 
 
-def described_route(app: Flask, path: str, method: str) -> Description | None:
-    """What the route of a request describes, if there is one and it does."""
+def route_of(app: Flask, path: str, method: str) -> tuple[Description | None, str]:
+    """The description of the route of a request, if there is one, and its access
+    word."""
     try:
         endpoint, _ = app.url_map.bind("").match(path, method)
     except HTTPException:
-        return None
-    return description_of(app.view_functions[endpoint], method)
+        return None, "public"
+    word = access_table(app).get((endpoint, method), "public")
+    return description_of(app.view_functions[endpoint], method), word
 
 
 def registry_of(app: Flask) -> Registry[Any]:
-    """The schemas of an application, for ``$ref``."""
+    """The schemas of an application, to resolve ``$ref``."""
     schemas = app.extensions["schemas"].by_id.items()
     return Registry().with_resources(
         (name, Resource.from_contents(schema, DRAFT202012)) for name, schema in schemas

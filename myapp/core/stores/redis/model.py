@@ -12,13 +12,13 @@ import orjson
 
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
-from myapp.core.model.record import Change, Document, Documents
+from myapp.core.model.record import Document, Documents, Versioned
 from myapp.core.model.references import check_references
 from myapp.core.query.filters import typed
 from myapp.core.query.list_query import NEWEST, ListQuery
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.idempotency import RedisResponses
-from myapp.core.stores.redis.query import WALK, matching, member
+from myapp.core.stores.redis.query import WALK, Walked, matching, member
 from myapp.core.stores.redis.unit import RedisUnit, pending_unit, unit_of
 
 
@@ -34,7 +34,9 @@ class RedisModel(Model):
     def compile_schemas(cls) -> None:
         """Note which fields have an index."""
         super().compile_schemas()
-        cls._indexed = tuple(dict.fromkeys((*cls.filterable, *cls.sortable)))
+        cls._indexed = tuple(
+            dict.fromkeys((*cls.filterable, *cls.sortable, *cls.scoped_by))
+        )
 
     @classmethod
     def seconds_to_live(cls) -> float | None:
@@ -59,9 +61,9 @@ class RedisModel(Model):
     @classmethod
     def _values(cls, document: Document) -> Document:
         """A document with the values that are compared as what they are."""
-        properties = cls.queryable.properties
-        names = cls._indexed
-        values = {name: typed(document[name], properties[name]) for name in names}
+        properties = cls.stored_properties
+        names = (*cls._indexed, *cls.server_properties)
+        values = {name: typed(document.get(name), properties[name]) for name in names}
         return {**values, "id": document["id"]}
 
     @classmethod
@@ -81,8 +83,12 @@ class RedisModel(Model):
         """Walk one index; in the plain order of ids that is one script."""
         if not query.filters and not query.words and query.sort == NEWEST:
             return cls._newest(query, limit)
-        found = matching(cls.prefix(), query, cls.searchable, cls._values)
+        found = matching(cls._walked(), query)
         return list(islice(found, query.offset, query.offset + limit))
+
+    @classmethod
+    def _walked(cls) -> Walked:
+        return Walked(cls.prefix(), cls._indexed, cls.searchable, cls._values)
 
     @classmethod
     def _newest(cls, query: ListQuery, limit: int) -> Documents:
@@ -99,7 +105,7 @@ class RedisModel(Model):
             WALK([cls.prefix()], ["ids", b"-", b"+", 0, 1])
             return int(redis_store.zcard(f"{cls.prefix()}ids"))
         plain = ListQuery(filters=query.filters, words=query.words)
-        found = matching(cls.prefix(), plain, cls.searchable, cls._values)
+        found = matching(cls._walked(), plain)
         return sum(1 for _ in found)
 
     @classmethod
@@ -110,7 +116,7 @@ class RedisModel(Model):
             cls._put(document, None)
 
     @classmethod
-    def write(cls, changes: Iterable[Change]) -> None:
+    def write(cls, changes: Iterable[Versioned]) -> None:
         """Collect changed values; each renews its time to live."""
         changes = list(changes)
         written = [document for document, _ in changes]
@@ -119,7 +125,7 @@ class RedisModel(Model):
             cls._put(document, expected)
 
     @classmethod
-    def remove(cls, changes: Iterable[Change]) -> None:
+    def remove(cls, changes: Iterable[Versioned]) -> None:
         """Collect removals."""
         for document, expected in changes:
             cls.unit().remove(document["id"], expected)

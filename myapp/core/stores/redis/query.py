@@ -10,7 +10,7 @@ before every other character.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -44,6 +44,20 @@ return result
 """)
 
 TypeOf = Callable[[Document], Document]
+
+
+class Walked(NamedTuple):
+    """What a walk knows of a model.
+
+    :param prefix: of its keys, with the colon.
+    :param indexed: the fields that have an index.
+    :param typed: makes the values of a document comparable.
+    """
+
+    prefix: str
+    indexed: tuple[str, ...]
+    searchable: tuple[str, ...]
+    typed: TypeOf
 
 
 @dataclass
@@ -93,13 +107,17 @@ def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
     }.get(condition.operator, lambda: None)()
 
 
-def ranges(query: ListQuery) -> list[Range]:
+def ranges(query: ListQuery, indexed: tuple[str, ...]) -> list[Range]:
     """The parts of an index to walk, in turn: that of the first field of the sort,
     its unset ones last; or, in the order of ids, that of one equal value."""
     first, down = query.sort[0]
     after = query.after
     if first == "id":
-        found = [one for one in query.filters if one.operator == "eq"]
+        found = [
+            one
+            for one in query.filters
+            if one.operator == "eq" and one.field in indexed
+        ]
         if not found:
             part = Range("ids")
             if after is not None:
@@ -164,39 +182,32 @@ def walk(prefix: str, part: Range, down: bool) -> Iterator[tuple[bytes, Document
         low, high = (low, found[-2]) if down else (found[-2] + END, high)
 
 
-def matching(
-    prefix: str, query: ListQuery, searchable: tuple[str, ...], typed: TypeOf
-) -> Iterator[Document]:
-    """The documents that match, in the order of the query.
-
-    :param typed: makes the values of a document comparable.
-    """
+def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
+    """The documents that match, in the order of the query."""
     down = query.sort[0][1]
     simple = len(query.sort) == 1 or (len(query.sort) == 2 and query.sort[1][1] == down)
-    for part in ranges(query):
-        found = walk(prefix, part, down)
+    for part in ranges(query, model.indexed):
+        found = walk(model.prefix, part, down)
         passing = (
             (place, document)
             for place, document in found
-            if passes(document, query, searchable, typed)
+            if passes(document, query, model)
         )
         if simple:
             yield from (document for _, document in passing)
             continue
         for _, group in groupby(passing, key=lambda pair: pair[0]):
-            documents = in_order([pair[1] for pair in group], query, typed)
-            yield from only_after(documents, query, typed)
+            documents = in_order([pair[1] for pair in group], query, model.typed)
+            yield from only_after(documents, query, model.typed)
 
 
-def passes(
-    document: Document, query: ListQuery, searchable: tuple[str, ...], typed: TypeOf
-) -> bool:
+def passes(document: Document, query: ListQuery, model: Walked) -> bool:
     """Whether a document has what filters and words ask for."""
     if query.filters:
-        values = typed(document)
+        values = model.typed(document)
         if not all(condition.matches(values) for condition in query.filters):
             return False
-    texts = [str(document[name] or "").lower() for name in searchable]
+    texts = [str(document[name] or "").lower() for name in model.searchable]
     return all(any(word in text for text in texts) for word in query.words)
 
 

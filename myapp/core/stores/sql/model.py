@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import Delete, Insert, Update
 from myapp.core.errors.problem import Problem
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
-from myapp.core.model.record import Change, Document, Documents, Relation
+from myapp.core.model.record import Document, Documents, Relation, Versioned
 from myapp.core.model.references import check_references
 from myapp.core.query.list_query import ListQuery
 from myapp.core.stores.sql.constraints import explain_delete, explain_write
@@ -65,16 +65,18 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         """Build the indexes and statements beside what the schemas give."""
         super().compile_schemas()
         table = cls.table()
-        for name in dict.fromkeys((*cls.filterable, *cls.sortable)):
+        for name in dict.fromkeys((*cls.filterable, *cls.sortable, *cls.scoped_by)):
             Index(None, table.c[name], table.c.id)
         same = table.c.id == bindparam("_id", type_=Id())
         same_version = table.c.version == bindparam("_version")
         ids = bindparam("_ids", expanding=True, type_=Id())
         cls._columns = tuple(str(name) for name in table.c.keys())
-        cls._shown_whole = cls._columns == cls.shown
+        cls._shown_whole = cls._columns == cls.shown and not cls.computed
         relations = cls.relations.values()
         cls._unkeyed = tuple(
-            one for one in relations if not table.c[one.field].foreign_keys
+            one
+            for one in relations
+            if one.model.has_scope or not table.c[one.field].foreign_keys
         )
         cls._read = select(table).where(same)
         cls._read_many = select(table).where(table.c.id.in_(ids))
@@ -93,6 +95,11 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         if fields is None and cls._shown_whole:
             return document
         return super().show(document, fields)
+
+    @classmethod
+    def typed(cls, document: Document) -> Document:
+        """The row, whose values are typed."""
+        return document
 
     @classmethod
     def kept_responses(cls) -> ResponseStore:
@@ -176,7 +183,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
             raise at(index, explain_write(error, cls.table(), document)) from error
 
     @classmethod
-    def write(cls, changes: Iterable[Change]) -> None:
+    def write(cls, changes: Iterable[Versioned]) -> None:
         """UPDATE, with the version in its WHERE."""
         if cls._unkeyed:
             changes = list(changes)
@@ -191,7 +198,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
                 raise StaleRead
 
     @classmethod
-    def remove(cls, changes: Iterable[Change]) -> None:
+    def remove(cls, changes: Iterable[Versioned]) -> None:
         """DELETE, with the version in its WHERE."""
         for index, (document, version) in by_id(changes):
             parameters = {"_id": document["id"], "_version": version}
@@ -203,7 +210,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
                 raise StaleRead
 
 
-def by_id(changes: Iterable[Change]) -> list[tuple[int, Change]]:
+def by_id(changes: Iterable[Versioned]) -> list[tuple[int, Versioned]]:
     """Changes with their places, in the order of ids: transactions that lock rows in
     the same order do not end in a deadlock."""
     return sorted(enumerate(changes), key=lambda one: str(one[1][0]["id"]))

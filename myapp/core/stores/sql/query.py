@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from myapp.core.query.list_query import ListQuery, Sort
 from myapp.core.stores.sql.types import lower
+from myapp.core.query.filters import Filter
 
 Parameters = dict[str, Any]
 SURROGATES = range(0xD800, 0xE000)
@@ -58,7 +59,7 @@ def shape_of(
     after = query.after
     return Shape(
         table,
-        tuple((one.field, one.operator, len(one.values)) for one in query.filters),
+        tuple((one.field, operator_of(one), len(one.values)) for one in query.filters),
         searchable if query.words else (),
         len(query.words),
         query.sort,
@@ -67,10 +68,19 @@ def shape_of(
     )
 
 
+def operator_of(condition: Filter) -> str:
+    """The operator of a filter; ``null`` with false is ``set``, since neither has a
+    parameter."""
+    is_null = condition.operator == "null"
+    return "set" if is_null and not condition.values[0] else condition.operator
+
+
 def parameters_of(query: ListQuery) -> Parameters:
     """The parameters of the statement of a query, its limit and offset apart."""
     result: Parameters = {}
     for number, condition in enumerate(query.filters):
+        if condition.operator == "null":
+            continue
         values: Any = condition.values
         if condition.operator == "prefix":
             result[f"above{number}"] = successor(values[0])
@@ -132,6 +142,10 @@ def condition(column: Any, operator: str, number: int, count: int) -> Any:
     if operator == "in":
         values = bindparam(f"filter{number}", expanding=True, type_=compared(column))
         return column.in_(values)
+    if operator == "null":
+        return column.is_(None)
+    if operator == "set":
+        return column.is_not(None)
     if operator == "ne":
         return (
             or_(column != value, column.is_(None))

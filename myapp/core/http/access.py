@@ -1,0 +1,102 @@
+"""Access, asked on every request, before anything else of a route runs.
+
+What each route states was noted at the start, so that it costs one look-up.
+"""
+
+from typing import Any
+
+from flask import Flask, current_app, has_request_context, request
+
+from myapp.core.access.caller import Caller, authenticators_of
+from myapp.core.access.rules import ACCESS, stated_access
+from myapp.core.errors.problem import Problem
+from myapp.core.stores.state import UNREAD, request_state
+
+#: The access word by endpoint and method.
+AccessTable = dict[tuple[str, str], str]
+
+
+def access_table(app: Flask) -> AccessTable:
+    """The access words of an application's routes."""
+    table: AccessTable = app.extensions["access"]
+    return table
+
+
+def caller_of_request() -> Caller | None:
+    """Who sends this request: what the first authenticator says that knows the caller.
+    Asked once a request, and only when somebody wants to know."""
+    if not has_request_context():
+        return None
+    state = request_state()
+    if state.caller is UNREAD:
+        known = (one.authenticate() for one in authenticators_of(current_app))
+        state.caller = next((caller for caller in known if caller is not None), None)
+    caller: Caller | None = state.caller
+    return caller
+
+
+def check_access() -> None:
+    """Refuse a caller that may not call this route.
+
+    :raises Problem: 401 when it has not said who it is, 403 when it may not.
+    """
+    rule = request.url_rule
+    if rule is None:
+        return
+    word = access_table(current_app).get((rule.endpoint, request.method))
+    if word is None:
+        word = late_access(rule.endpoint, request.method)
+    if word == "public":
+        return
+    caller = caller_of_request()
+    if ACCESS[word].allows(caller):
+        return
+    if caller is None:
+        challenges = [one.challenge for one in authenticators_of(current_app)]
+        told = ", ".join(filter(None, challenges))
+        raise Problem(
+            "unauthorized", headers={"WWW-Authenticate": told} if told else {}
+        )
+    raise Problem("forbidden")
+
+
+def access_of(view: Any, method: str, row: str | None) -> str:
+    """The access word of one method of a route. HEAD has that of GET, and OPTIONS is
+    public, since it tells only what this caller may do; unless the code defines them.
+
+    :raises LookupError: when none is stated.
+    """
+    resource = getattr(view, "view_class", None)
+    defined = getattr(resource, "methods", None) or ()
+    if method == "OPTIONS" and method not in defined:
+        return "public"
+    is_get = method == "HEAD" and method not in defined
+    return stated_access(view, "GET" if is_get else method, row)
+
+
+def late_access(endpoint: str, method: str) -> str:
+    """The access word of a route that was added after the others.
+
+    :raises Problem: 403 when it states none.
+    """
+    try:
+        word = access_of(current_app.view_functions[endpoint], method, None)
+    except LookupError as error:
+        raise Problem("forbidden", "This route states no access.") from error
+    access_table(current_app)[endpoint, method] = word
+    return word
+
+
+def may_call(endpoint: str, method: str) -> bool:
+    """Whether the caller of this request may use a method of a route."""
+    word = access_table(current_app).get((endpoint, method))
+    return word == "public" or (
+        word is not None and ACCESS[word].allows(caller_of_request())
+    )
+
+
+def init_app(app: Flask) -> None:
+    """Ask before each request."""
+    app.extensions["access"] = {}
+    app.extensions["current_caller"] = caller_of_request
+    app.before_request(check_access)

@@ -1,0 +1,219 @@
+"""Access is asked on every request: with a toy authenticator, over HTTP."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Blueprint
+
+from myapp import create_app
+from myapp.core.access import ACCESS, access, current_caller, granted, public
+from myapp.core.feature import Feature
+from myapp.core.http.app import App
+from myapp.core.http.description import describe
+from myapp.core.http.response import respond
+from myapp.core.rest.api import feature_blueprint
+from myapp.core.rest.resource import Resource
+from myapp.core.rest.verbs import routes_from_model
+from myapp.core.stores.sql.engine import sql
+from myapp.core.stores.sql.fixture import make_database
+from myapp.core.testing import Client
+from myapp.core.testing.callers import CHALLENGE, ToyAuthenticator, by
+from myapp.core.testing.planted import PLANTED, PlantedNote, PlantedTicket
+from myapp.core.wiring import complete_routes, mount
+
+ALICE, BOB, EDITOR = by("alice"), by("bob"), by("eve", "editor")
+STORES = pytest.mark.parametrize("name", ["notes", "tickets"], ids=["sql", "redis"])
+
+
+WORDS_SCHEMA = {
+    "$id": "/schemas/guarded-words.json",
+    "type": "array",
+    "items": {"type": "string"},
+}
+
+
+class Mixed(Resource):
+    """A resource whose methods state different words."""
+
+    @public
+    @describe({200: None})
+    def get(self) -> None:
+        """Anybody."""
+
+    @access("signed_in")
+    @describe({200: None})
+    def post(self) -> None:
+        """Callers that are known."""
+
+    @access("editor")
+    @describe({200: None})
+    def put(self) -> None:
+        """Editors."""
+
+
+@pytest.fixture
+def toy() -> ToyAuthenticator:
+    return ToyAuthenticator()
+
+
+@pytest.fixture
+def app(
+    toy: ToyAuthenticator,
+    monkeypatch: pytest.MonkeyPatch,
+    redis_url: str,
+    tmp_path: Path,
+) -> Iterator[App]:
+    """An application with guarded routes of each kind."""
+    monkeypatch.setitem(ACCESS, "editor", granted("editor"))
+    database = make_database("sqlite", tmp_path)
+    app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
+    app.test_client_class = Client
+    toy.add_to(app)
+    blueprint, api = feature_blueprint("guarded", __name__)
+    routes_from_model(api.namespace("notes"), PlantedNote)
+    routes_from_model(api.namespace("tickets"), PlantedTicket)
+    api.namespace("mixed", path="/").route("/mixed")(Mixed)
+
+    @blueprint.get("/function")
+    @describe({200: WORDS_SCHEMA})
+    def function() -> Any:
+        """Say who calls."""
+        caller = current_caller()
+        return respond(caller and sorted({caller.id, *caller.grants}))
+
+    mount(app, Feature("guarded", "/guarded", "signed_in"), blueprint)
+    with app.app_context():
+        PLANTED.create_all(sql.engine)
+        sql.create_all()
+    yield app
+    with app.app_context():
+        sql.engine.dispose()
+    app.extensions["redis"].close()
+
+
+@pytest.fixture
+def client(app: App) -> Any:
+    return app.test_client()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@STORES
+def test_a_caller_that_is_not_known_is_a_401(
+    client: Any, name: str, method: str
+) -> None:
+    response = client.open(f"/guarded/{name}/", method=method, expect=401)
+    assert response.headers["WWW-Authenticate"] == CHALLENGE
+    if method != "HEAD":
+        assert response.json["type"] == "/problems/unauthorized"
+
+
+def test_access_is_asked_before_the_body_is_read_and_the_record_is_looked_for(
+    client: Any,
+) -> None:
+    client.post("/guarded/notes/", data=b"{", content_type="text/plain", expect=401)
+    client.get("/guarded/notes/no-uuid", expect=401)
+
+
+@STORES
+def test_a_known_caller_may_do_what_is_stated(client: Any, name: str) -> None:
+    url, headers = f"/guarded/{name}/", ALICE
+    record = client.post(url, json={"text": "a"}, headers=headers)
+    item = record.headers["Location"]
+    assert client.get(item, headers=headers).json["text"] == "a"
+    client.patch(item, json={"text": "b"}, headers=headers)
+    client.post(f"{url}batch", json={}, headers=headers, expect=200)
+    client.delete(item, headers=headers)
+
+
+def test_a_caller_without_the_grant_is_a_403(client: Any) -> None:
+    client.put("/guarded/mixed", expect=401)
+    problem = client.put("/guarded/mixed", headers=ALICE, expect=403).json
+    assert problem["type"] == "/problems/forbidden"
+    client.put("/guarded/mixed", headers=EDITOR)
+    client.post("/guarded/mixed", headers=ALICE, expect=200)
+    client.get("/guarded/mixed")
+
+
+def test_wrong_credentials_are_told_by_the_authenticator(client: Any) -> None:
+    response = client.put(
+        "/guarded/mixed", headers={"Authorization": "Toy"}, expect=401
+    )
+    assert response.headers["WWW-Authenticate"] == CHALLENGE
+
+
+@pytest.mark.parametrize(
+    ("caller", "allowed"),
+    [
+        ({}, {"GET", "HEAD", "OPTIONS"}),
+        (ALICE, {"GET", "HEAD", "OPTIONS", "POST"}),
+        (EDITOR, {"GET", "HEAD", "OPTIONS", "POST", "PUT"}),
+    ],
+)
+def test_options_tells_what_this_caller_may_do(
+    client: Any, caller: dict[str, str], allowed: set[str]
+) -> None:
+    response = client.options("/guarded/mixed", headers=caller)
+    assert set(response.headers["Allow"].split(", ")) == allowed
+
+
+def test_a_function_view_is_guarded_and_knows_its_caller(client: Any) -> None:
+    client.get("/guarded/function", expect=401)
+    response = client.get("/guarded/function", headers=EDITOR, expect=200)
+    assert response.json == ["editor", "eve"]
+
+
+def test_a_route_that_was_added_in_silence_is_refused(app: App) -> None:
+    silent = Blueprint("silent", __name__)
+    silent.add_url_rule("/silent", view_func=lambda: "open")
+    app.register_blueprint(silent)
+    app.test_client().get("/silent", headers=EDITOR, expect=403)
+    with pytest.raises(LookupError, match="states access None"):
+        complete_routes(app, "silent", None)
+
+
+def test_the_caller_is_asked_once_and_only_where_it_matters(
+    client: Any, toy: ToyAuthenticator
+) -> None:
+    client.get("/health/live", headers=ALICE)
+    client.get("/guarded/mixed", headers=ALICE)
+    assert toy.asked == 0
+    client.get("/guarded/function", headers=ALICE, expect=200)
+    assert toy.asked == 1
+
+
+@STORES
+def test_a_cursor_is_of_no_use_to_another_caller(client: Any, name: str) -> None:
+    url = f"/guarded/{name}/"
+    for text in "ab":
+        client.post(url, json={"text": text}, headers=ALICE)
+    page = client.get(f"{url}?limit=1", headers=ALICE).json
+    more = f"{url}?limit=1&cursor={page['next']}"
+    client.get(more, headers=BOB, expect=400)
+    assert client.get(more, headers=ALICE).json["items"][0]["text"] == "a"
+
+
+@STORES
+def test_a_key_of_one_caller_is_not_that_of_another(client: Any, name: str) -> None:
+    url, sent = f"/guarded/{name}/", {"Idempotency-Key": "key"}
+    first = client.post(url, json={"text": "a"}, headers={**ALICE, **sent})
+    other = client.post(url, json={"text": "b"}, headers={**BOB, **sent})
+    again = client.post(url, json={"text": "a"}, headers={**ALICE, **sent})
+    assert again.data == first.data != other.data
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_the_documents_say_who_may_call(client: Any) -> None:
+    document = client.get("/openapi.json").json
+    schemes = document["components"]["securitySchemes"]
+    assert schemes == {"toy": {"type": "http", "scheme": "toy"}}
+    mixed = document["paths"]["/guarded/mixed"]
+    assert mixed["get"]["security"] == []
+    assert not {"401", "403"} & set(mixed["get"]["responses"])
+    for method in ("post", "put"):
+        assert mixed[method]["security"] == [{"toy": []}]
+        assert {"401", "403"} <= set(mixed[method]["responses"])
+    assert "Permissions: Only callers with the grant editor" in (
+        mixed["put"]["description"]
+    )

@@ -1,0 +1,149 @@
+"""Changes of records: the rules and hooks that each of them meets.
+
+Every way in ends here, create, replace, patch, delete, batch and the command line, and
+in the transaction of the request:
+
+1. ``check`` judges the record, as the schema does;
+2. ``before_write`` of the model, then the signal ``before_write``;
+3. the store writes;
+4. ``after_write`` of the model, then the signal ``after_write``.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from blinker import Namespace
+
+from myapp.core.errors.problem import Problem
+from myapp.core.model.record import Document, Documents
+from myapp.core.model.scope import Scoped
+
+_signals = Namespace()
+#: Sent with ``change`` before a record is written; the sender is the model.
+before_write = _signals.signal("before-write")
+#: Sent with ``change`` after a record was written, in the same transaction.
+after_write = _signals.signal("after-write")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change of a record.
+
+    :param before: the document as it is stored; ``None`` for a new record.
+    :param after: the document that will be stored, which ``before_write`` may fill in;
+        ``None`` when the record is deleted.
+    """
+
+    before: Document | None
+    after: Document | None
+
+    @property
+    def kind(self) -> str:
+        """``create``, ``update`` or ``delete``."""
+        if self.before is None:
+            return "create"
+        return "delete" if self.after is None else "update"
+
+
+class Watched(Scoped):
+    """What rules and hooks add to the primitives of a store."""
+
+    #: Whether the model has a rule, a hook or a scope.
+    has_rules: ClassVar[bool] = False
+
+    @classmethod
+    def check(
+        cls, document: Document, before: Document | None
+    ) -> Iterable[dict[str, str]]:
+        """The errors of a valid record that its schema cannot state, such as a rule
+        across two fields: items of :func:`~myapp.core.errors.problem_at`.
+
+        :param document: the record as it would be stored, its values typed.
+        :param before: the same as it is stored; ``None`` for a new record.
+        """
+        return ()
+
+    @classmethod
+    def before_write(cls, change: Change) -> None:
+        """Called before a record is written. It may set fields of ``change.after``,
+        write other records, or raise a problem."""
+
+    @classmethod
+    def after_write(cls, change: Change) -> None:
+        """Called after a record was written, in the same transaction."""
+
+    @classmethod
+    def is_watched(cls) -> bool:
+        """Whether a write of this model does more than write."""
+        return (
+            cls.has_rules
+            or before_write.has_receivers_for(cls)
+            or after_write.has_receivers_for(cls)
+        )
+
+    @classmethod
+    def insert(cls, documents: Documents) -> None:
+        """Store new documents, all or none.
+
+        :raises Problem: 400 when ``check`` refuses one, 403 outside of the scope, 409
+            or 422 when a constraint is violated; its ``index`` is that of the document.
+        """
+        changes = [Change(None, document) for document in documents]
+        cls.perform(changes, lambda: cls.add(documents))
+
+    @classmethod
+    def overwrite(cls, pairs: Iterable[tuple[Document, Document]]) -> None:
+        """Store changed documents, all or none.
+
+        :param pairs: each as it was read, and its next version.
+        :raises StaleRead: when one is no longer as it was read.
+        :raises Problem: as :meth:`insert`.
+        """
+        changes = [Change(before, after) for before, after in pairs]
+        versioned = [(after, before["version"]) for before, after in pairs]
+        cls.perform(changes, lambda: cls.write(versioned))
+
+    @classmethod
+    def discard(cls, documents: Documents) -> None:
+        """Delete documents, all or none.
+
+        :raises StaleRead: when one is no longer as it was read.
+        :raises Problem: 409 when others refer to one.
+        """
+        changes = [Change(document, None) for document in documents]
+        versioned = [(document, document["version"]) for document in documents]
+        cls.perform(changes, lambda: cls.remove(versioned))
+
+    @classmethod
+    def perform(cls, changes: list[Change], act: Callable[[], Any]) -> None:
+        """Let rules and hooks see changes before and after the store makes them."""
+        if not cls.is_watched():
+            act()
+            return
+        for index, change in enumerate(changes):
+            try:
+                cls.judge(change)
+                cls.before_write(change)
+                before_write.send(cls, change=change)
+            except Problem as problem:
+                problem.index = index
+                raise
+        cls.refuse_outside(one.after for one in changes if one.after is not None)
+        act()
+        for change in changes:
+            cls.after_write(change)
+            after_write.send(cls, change=change)
+
+    @classmethod
+    def judge(cls, change: Change) -> None:
+        """Hold a change against ``check``.
+
+        :raises Problem: 400 with every error.
+        """
+        if change.after is None:
+            return
+        before = None if change.before is None else cls.typed(change.before)
+        errors = list(cls.check(cls.typed(change.after), before))
+        if errors:
+            raise Problem("invalid-body", errors=errors)

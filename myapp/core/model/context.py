@@ -1,0 +1,64 @@
+"""Who asks for records, and through which path: what a scope depends on."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import current_app
+
+from myapp.core.access.caller import Caller
+
+
+@dataclass(frozen=True)
+class Context:
+    """Who asks for the records of a model.
+
+    :param caller: ``None`` for one that has not said who it is.
+    :param path: the variables in the path of the model's own route, without the id.
+    :param including: what :func:`including` names at the moment.
+    """
+
+    caller: Caller | None
+    path: Mapping[str, str] = field(default_factory=dict)
+    including: frozenset[str] = frozenset()
+
+
+_including: ContextVar[frozenset[str]] = ContextVar("including", default=frozenset())
+_unscoped: ContextVar[bool] = ContextVar("unscoped", default=False)
+
+
+def current_context(model: Any) -> Context | None:
+    """The context of this request for a model; ``None`` outside of requests, and
+    inside :func:`unscoped`: then every record is in scope."""
+    if _unscoped.get():
+        return None
+    asked = current_app.extensions["current_context"](model)
+    if asked is None:
+        return None
+    caller, path = asked
+    return Context(caller, path, _including.get())
+
+
+@contextmanager
+def unscoped() -> Iterator[None]:
+    """Let code see every record, for what a feature does on its own account."""
+    token = _unscoped.set(True)
+    try:
+        yield
+    finally:
+        _unscoped.reset(token)
+
+
+@contextmanager
+def including(*names: str) -> Iterator[None]:
+    """Tell scopes to leave a condition out, such as that on deleted records.
+
+    :param names: what the scopes of some models know; see ``Context.including``.
+    """
+    token = _including.set(_including.get() | set(names))
+    try:
+        yield
+    finally:
+        _including.reset(token)
