@@ -107,12 +107,17 @@ def open_doors(tree: Tree, name: str, fields: Fields) -> list[Path]:
 
     :raises ClickException: when a door is written by hand and lacks the model.
     """
-    doors, written = tree.doors(), []
-    for model in fields.references.values():
-        owner = feature_of(model).partition(".")[2]
-        if not tree.open_door(owner, model.__module__, model.__name__):
+    models = [
+        (feature_of(model).partition(".")[2], model)
+        for model in fields.references.values()
+    ]
+    for owner, model in models:
+        if not tree.can_open_door(owner, model.__name__):
             text = f"myapp/{owner}/door.py does not import {model.__name__}; add it"
             raise click.ClickException(text)
+    doors, written = tree.doors(), []
+    for owner, model in models:
+        tree.open_door(owner, model.__module__, model.__name__)
         doors.add((name, owner))
         written.append(tree.folder(owner) / "door.py")
     if written:

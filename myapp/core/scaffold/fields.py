@@ -114,7 +114,7 @@ class Fields:
                 schema.get("$schema", ""), DEFAULT_VALIDATOR_CLASS
             ).check_schema(schema)
             properties = schema["properties"].items()
-        except (ValueError, AttributeError, LookupError, OSError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, OSError) as error:
             raise FieldError(
                 f"{path} is not a JSON Schema of an object: {error}"
             ) from error

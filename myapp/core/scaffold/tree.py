@@ -87,19 +87,20 @@ class Tree:
                 return text.splitlines(keepends=True), node
         raise LookupError(f"{self.table} does not set {name}")
 
-    def open_door(self, feature: str, module: str, name: str) -> bool:
-        """Make the door of a feature export a name, if it does not yet.
-
-        :returns: False when the door is written by hand, and does not export it.
-        """
+    def can_open_door(self, feature: str, name: str) -> bool:
+        """Whether the door of a feature shows a name, or is not written by hand, so
+        that a command may change it."""
         door = self.folder(feature) / "door.py"
         shown = names_shown(door)
-        if name in shown:
-            return True
-        if door.exists() and door.read_text() != door_text(feature, shown):
-            return False
-        door.write_text(door_text(feature, {**shown, name: module}))
-        return True
+        is_ours = not door.exists() or door.read_text() == door_text(feature, shown)
+        return name in shown or is_ours
+
+    def open_door(self, feature: str, module: str, name: str) -> None:
+        """Let the door of a feature show a name, if it does not yet."""
+        door = self.folder(feature) / "door.py"
+        shown = names_shown(door)
+        if name not in shown:
+            door.write_text(door_text(feature, {**shown, name: module}))
 
     def close_door(self, feature: str) -> None:
         """Remove the door of a feature if :meth:`open_door` made it, git does not track
