@@ -1,14 +1,14 @@
-# `make help` lists the targets. Thin on purpose: the work is in the flask command,
-# in pytest and in the linters, and each can be called without make.
+# `make help` lists the targets. They are short: the flask command, pytest and the linters
+# do the work, and each can be called without make.
 
 PYTHON ?= python3
 PORT ?= 5000
 BIN := .venv/bin
-# The engines of `make test-all` beside SQLite; each run makes databases of its own.
+# The engines of `make test-all` besides SQLite; each run creates its own databases.
 TEST_DATABASE_URLS ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres mysql+pymysql://root@127.0.0.1:3306/
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/15
 
-# One process a core; each has databases of its own.
+# One process for each core; each process has its own databases.
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
 export PORT

@@ -1,17 +1,17 @@
 """Every setting of the application, once, with its default and its meaning.
 
-A class is picked by ``MYAPP_ENV``; ``instance/config.py`` and then environment
-variables ``MYAPP_<NAME>`` (JSON values) override it, later wins. Nothing here
-reads a file or the environment.
+``MYAPP_ENV`` selects a class. ``instance/config.py`` overrides the class, and the
+environment variables ``MYAPP_<NAME>`` (JSON values) override both. Nothing here reads
+a file or the environment.
 """
 
 
 class Config:
-    """What holds everywhere unless a class below, or the deployment, differs."""
+    """The defaults, unless a class below or the deployment overrides them."""
 
-    # A bug is answered with a problem document in every environment, and logged.
+    # In every environment, a bug is logged and its response is a problem document.
     PROPAGATE_EXCEPTIONS = False
-    # Signs page cursors; in production at least 32 characters, and a secret.
+    # The secret key that signs page cursors; in production at least 32 characters.
     SECRET_KEY = ""
     # Features to mount: "all", or names as in myapp/features.py, comma-separated.
     ENABLED_FEATURES = "all"
@@ -21,15 +21,15 @@ class Config:
     SQLALCHEMY_ENGINE_OPTIONS: dict[str, object] = {}
     # Seconds that SQLite waits for another writer before it gives up.
     SQLITE_BUSY_TIMEOUT = 5.0
-    # Redis URL (redis, rediss or unix); empty starts a redis-server of our own.
+    # Redis URL (redis, rediss or unix); empty means that a redis-server is started.
     REDIS_URL = ""
-    # Seconds to wait for a connection to Redis, and for each of its answers.
+    # Seconds to wait for a connection to Redis, and for each of its replies.
     REDIS_TIMEOUT = 0.5
     # Largest request body, in bytes; a larger one is a 413.
     MAX_CONTENT_LENGTH = 1024 * 1024
     # Origins that browsers may call from, such as ["https://app.example"].
     CORS_ORIGINS: list[str] = []
-    # "json" for machines, "text" for people.
+    # The format of logs: "json" for machines, "text" for people.
     LOG_FORMAT = "json"
     # Lowest level that is logged; requests are INFO.
     LOG_LEVEL = "INFO"
@@ -37,16 +37,16 @@ class Config:
     SLOW_REQUEST_SECONDS = 1.0
     # Seconds that a client is asked to wait after a 503 (Retry-After).
     RETRY_AFTER = 1
-    # Seconds that the answer to an Idempotency-Key is kept for a retry.
+    # Seconds that the kept response of an Idempotency-Key is stored.
     IDEMPOTENCY_TTL = 24 * 3600
 
 
 class ProductionConfig(Config):
-    """Refuses to start on a weak secret, a default password or debug mode."""
+    """Refuses to start with a weak secret, a default password or debug mode."""
 
 
 class DevelopmentConfig(Config):
-    """A laptop: readable logs, any local origin, a secret that is none."""
+    """For a laptop: readable logs, any local origin, a public key as the secret."""
 
     DEBUG = True
     SECRET_KEY = "development-only"
@@ -55,7 +55,7 @@ class DevelopmentConfig(Config):
 
 
 class TestingConfig(Config):
-    """The test suite. The stores are set by its fixtures, never from here."""
+    """For the test suite. Its fixtures set the stores."""
 
     TESTING = True
     SECRET_KEY = "testing-only"

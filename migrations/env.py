@@ -14,7 +14,7 @@ def number_revision(
     _revision: object,
     directives: list[MigrationScript],
 ) -> None:
-    """Number a new migration, and make none when nothing has changed."""
+    """Number a new migration, and write no file when nothing has changed."""
     if not directives:
         return
     (script,) = directives
@@ -31,8 +31,8 @@ def number_revision(
 
 
 def drop_tables_whole(part: OpContainer) -> None:
-    """Take nothing off a table that is dropped anyway: MariaDB keeps an index that a
-    foreign key needs."""
+    """Remove the changes of tables that are dropped anyway: MariaDB refuses to drop an
+    index that a foreign key needs."""
     dropped = {one.table_name for one in part.ops if isinstance(one, DropTableOp)}
     part.ops = [
         one
@@ -42,7 +42,7 @@ def drop_tables_whole(part: OpContainer) -> None:
 
 
 def run() -> None:
-    """Run on a connection that the caller lends, or on one of the engine."""
+    """Run on the connection of the caller, or on a connection of the engine."""
     lent = context.config.attributes.get("connection")
     if lent is not None:
         run_on(lent)
@@ -52,7 +52,7 @@ def run() -> None:
 
 
 def run_on(connection: object) -> None:
-    """Run in one transaction; SQLite changes a table by making it again."""
+    """Run in one transaction; on SQLite a changed table is created again and copied."""
     context.configure(
         connection=connection,
         target_metadata=sql.metadata,

@@ -10,7 +10,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Forward."""
+    """Create the tables."""
     op.create_table(
         "catalog_directors",
         sa.Column("id", types.Id(), nullable=False),
@@ -46,6 +46,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back."""
+    """Drop the tables."""
     op.drop_table("catalog_movies")
     op.drop_table("catalog_directors")

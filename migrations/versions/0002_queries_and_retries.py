@@ -1,4 +1,4 @@
-"""Indexes behind filters and sorts, and the answers kept for retries."""
+"""Indexes for filters and sorts, and the table of kept responses."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -17,7 +17,7 @@ INDEXED = {
 
 
 def upgrade() -> None:
-    """Forward."""
+    """Create the indexes and the table."""
     for table, fields in INDEXED.items():
         for field in fields:
             op.create_index(f"ix_{table}_{field}_id", table, [field, "id"])
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Back."""
+    """Drop the table and the indexes."""
     op.drop_table("idempotency_keys")
     op.create_index("ix_catalog_movies_director_id", "catalog_movies", ["director_id"])
     for table, fields in INDEXED.items():

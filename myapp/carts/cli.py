@@ -11,7 +11,7 @@ from myapp.core.stores import commit
 
 @blueprint.cli.command("seed")
 def seed() -> None:
-    """Load three carts, unless there are any."""
+    """Load three carts, unless there are carts already."""
     if not Cart.list(ListQuery(limit=1)).items:
         count = load_demo()
         commit()

@@ -1,4 +1,4 @@
-"""Carts to test with and to show around with."""
+"""Carts for tests and for the demo."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def create_cart(**overrides: Any) -> Record:
 def load_demo() -> int:
     """Store three carts.
 
-    :returns: how many.
+    :returns: the number of carts.
     """
     create_cart()
     create_cart(items=[POSTER, DISC], note="Please wrap it.")

@@ -1,4 +1,4 @@
-"""Carts: what a client may write and will read."""
+"""The model of a cart, with its schema."""
 
 from flask import current_app
 
@@ -8,7 +8,7 @@ WEEK = 7 * 24 * 3600
 
 
 class Cart(RedisModel):
-    """What somebody is about to buy. Each write renews its time to live."""
+    """The items that a customer is going to buy. Each write renews its time to live."""
 
     name = "cart"
     filterable = ("note",)
@@ -53,5 +53,5 @@ class Cart(RedisModel):
 
     @classmethod
     def seconds_to_live(cls) -> float:
-        """The setting ``CART_TTL``, in seconds; a week without it."""
+        """The setting ``CART_TTL``, in seconds; the default is a week."""
         return float(current_app.config.get("CART_TTL", WEEK))

@@ -11,7 +11,7 @@ from myapp.core.stores import commit
 
 @blueprint.cli.command("seed")
 def seed() -> None:
-    """Load about 50 films, unless there are any."""
+    """Load about 50 films, unless there are films already."""
     if Movie.list(ListQuery(limit=1)).items:
         return
     count = load_demo()

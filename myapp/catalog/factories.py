@@ -1,4 +1,4 @@
-"""Records to test with and to show around with."""
+"""Records for tests and for the demo."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def create_movie(**overrides: Any) -> Record:
 def load_demo() -> int:
     """Store the films of ``demo.json`` with their directors.
 
-    :returns: how many films.
+    :returns: the number of films.
     """
     demo = json.loads(DEMO.read_text(encoding="utf-8"))
     ids = {item["name"]: create_director(**item).id for item in demo["directors"]}

@@ -1,4 +1,4 @@
-"""The tables of the catalog, each with what a client may write and will read."""
+"""The tables of the catalog, with their schemas."""
 
 from datetime import date
 from decimal import Decimal
@@ -17,7 +17,7 @@ GENRES = (
 
 
 class Director(SqlModel):
-    """Somebody who directs films."""
+    """A person who directs films."""
 
     __tablename__ = "catalog_directors"
     filterable = ("name", "born", "country")

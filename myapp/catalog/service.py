@@ -1,4 +1,4 @@
-"""What the catalog can tell beyond single records."""
+"""Queries of the catalog over all records."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from myapp.core.stores.sql import rows
 
 
 def movie_stats() -> dict[str, Any]:
-    """How many films there are, their first and last year, and the count by decade.
+    """The number of films, their first and last year, and their number by decade.
 
-    One query: a row a year, of which there are few.
+    One query, which returns one row for each year.
     """
     counted = select(Movie.year, func.count()).group_by(Movie.year).order_by(Movie.year)
     by_year = [(year, films) for year, films in rows(counted)]

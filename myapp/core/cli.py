@@ -1,6 +1,6 @@
-"""The table of commands: where each one is. It is loaded when it is called.
+"""The table of commands, each with its module, which is loaded when it is called.
 
-A command of a feature stands in the ``cli.py`` of the feature, on its blueprint.
+A command of a feature is in the ``cli.py`` of the feature, on its blueprint.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 class LazyGroup(AppGroup):
-    """The commands of an application; those of a table are loaded when called."""
+    """The commands of an application; those in the table are loaded when called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, for ``flask --help``."""
@@ -36,7 +36,7 @@ class LazyGroup(AppGroup):
 
 
 def shell_names() -> dict[str, Any]:
-    """What ``flask shell`` offers: each store and every model."""
+    """The names in ``flask shell``: those of each store, and every model."""
     names: dict[str, Any] = import_when_used("myapp.core.commands:all_shell_names")()
     return names
 

@@ -17,7 +17,7 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 from myapp.core.rest.api import api_of
 from myapp.core.stores.store import registered_stores
 
-# Seconds between two looks at whether the reloader still runs.
+# Seconds between two checks that the reloader still runs.
 PARENT_CHECK = 0.5
 
 
@@ -36,7 +36,7 @@ def seed() -> None:
 @click.option("--port", default=5000, show_default=True, envvar="PORT")
 @with_appcontext
 def dev(host: str, port: int) -> None:
-    """Migrate, load demo data, and serve with reload."""
+    """Migrate, load demo data, and serve; reload when code changes."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     if not is_running_from_reloader():
         for store in registered_stores():
@@ -50,16 +50,16 @@ def dev(host: str, port: int) -> None:
 
 
 def end_with_parent() -> None:
-    """End this process when the reloader that started it is gone, however it went."""
+    """End this process when the reloader that started it has ended."""
     parent = os.getppid()
-    # Nothing tells a process on every system that its parent is gone, so it looks.
+    # No system call that works everywhere reports the end of a parent, so this polls.
     while os.getppid() == parent:
         time.sleep(PARENT_CHECK)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def echo_urls(app: Flask, base: str) -> None:
-    """Print what can be opened."""
+    """Print the URLs of the documentation."""
     click.echo(f"\n  {base}/   what is here")
     for feature in app.extensions["features"].values():
         click.echo(f"  {base}{feature.url_prefix}/docs")
@@ -70,7 +70,7 @@ def echo_urls(app: Flask, base: str) -> None:
 @click.command("new-secret")
 @with_appcontext
 def new_secret() -> None:
-    """Write a SECRET_KEY into instance/config.py, unless there is one."""
+    """Write a SECRET_KEY into instance/config.py, unless it has a SECRET_KEY."""
     path = Path(current_app.instance_path, "config.py")
     text = path.read_text() if path.exists() else '"""Settings of this machine."""\n'
     if "SECRET_KEY" in text:
@@ -83,7 +83,7 @@ def new_secret() -> None:
 
 
 def all_shell_names() -> dict[str, Any]:
-    """What ``flask shell`` offers: each store and every model."""
+    """The names in ``flask shell``: those of each store, and every model."""
     names: dict[str, Any] = {}
     for store in registered_stores():
         names |= store.shell_names()

@@ -1,4 +1,4 @@
-"""Loading the configuration, and refusing the dangerous ones."""
+"""Loads the configuration, and refuses dangerous settings."""
 
 import logging
 import os
@@ -23,8 +23,8 @@ MINIMUM_SECRET_LENGTH = 32
 def load_config(app: Flask, test_config: Mapping[str, Any] | None = None) -> None:
     """Fill ``app.config``: class, then instance file, then ``MYAPP_*``.
 
-    :param test_config: replaces the instance file, and picks the testing class
-        unless ``MYAPP_ENV`` or its own key ``ENV`` names another.
+    :param test_config: replaces the instance file, and selects the testing class
+        unless ``MYAPP_ENV`` or its own key ``ENV`` names another class.
     :raises ConfigError: see :func:`check_config`.
     """
     chosen = (test_config or {}).get("ENV") or os.environ.get("MYAPP_ENV")
@@ -43,10 +43,9 @@ def load_config(app: Flask, test_config: Mapping[str, Any] | None = None) -> Non
 
 
 def check_config(app: Flask) -> None:
-    """Refuse settings that must not reach a user; those of a store are checked by the
-    store.
+    """Refuse unsafe settings; each store checks its own settings.
 
-    :raises ConfigError: on an unknown log level; in production also on a weak secret
+    :raises ConfigError: for an unknown log level; in production also for a weak secret
         or debug mode.
     """
     if app.config["LOG_LEVEL"] not in logging.getLevelNamesMapping():
@@ -67,7 +66,7 @@ def check_config(app: Flask) -> None:
 
 
 def enabled_features(app: Flask, features: Iterable[Feature]) -> list[Feature]:
-    """The rows of the mount table that ``ENABLED_FEATURES`` asks for.
+    """The rows of the mount table that ``ENABLED_FEATURES`` names.
 
     :raises ConfigError: when it names a feature that does not exist.
     """

@@ -1,4 +1,4 @@
-"""What a row of the mount table says."""
+"""A row of the mount table."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ class Feature:
 
     :param name: the package under ``myapp``, which is also its blueprint's name.
     :param url_prefix: where its blueprint is mounted, such as ``/catalog``.
-    :param access: who may call a route that states nothing itself, a word of
+    :param access: who may call a route that states no access itself; a word of
         :data:`myapp.core.access.rules.ACCESS`.
     """
 

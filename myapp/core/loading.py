@@ -1,11 +1,11 @@
-"""Imports that wait until they are used: what only commands and tests need."""
+"""Late imports, for modules that only commands and tests need."""
 
 from importlib import import_module
 from typing import Any
 
 
 def import_when_used(name: str) -> Any:
-    """What a name in a module stands for; the module is imported now.
+    """The object with a name in a module; the module is imported now.
 
     :param name: ``package.module:name``.
     """

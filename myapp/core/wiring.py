@@ -1,4 +1,4 @@
-"""Puts the rooms together: what each application gets, and what each feature adds."""
+"""Puts the rooms together, for each application and for each feature."""
 
 from flask import Flask
 
@@ -16,13 +16,13 @@ from myapp.core.stores.redis.store import RedisStore
 from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.store import Store
 
-#: The stores, in the order in which they commit: what SQL refuses is not in Redis.
+#: The stores, in the order in which they commit: Redis stores nothing if SQL fails.
 STORES: tuple[Store, ...] = (SqlStore(), RedisStore())
 
 
 def init_app(app: Flask) -> None:
-    """Wire the core into an application, in order: what comes first in a request,
-    and last in its response, is wired first.
+    """Wire the core into an application. The order matters: the first part runs first
+    in a request, and last in its response.
 
     :raises ConfigError: when a store cannot be used with these settings.
     """
@@ -54,7 +54,7 @@ def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
     """Mount a feature: its routes, its schemas, and the access that they state.
 
     :raises LookupError: when a route states no access.
-    :raises ValueError: when a schema has no ``$id``, or one that is taken.
+    :raises ValueError: when a schema has no ``$id``, or the ``$id`` of another schema.
     """
     app.register_blueprint(blueprint, url_prefix=feature.url_prefix)
     app.extensions["features"][feature.name] = feature
@@ -62,8 +62,8 @@ def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
 
 
 def complete_routes(app: Flask, name: str, row: str | None) -> None:
-    """Take in the schemas of the routes of a blueprint, and make sure that each method
-    states its access.
+    """Add the schemas of the routes of a blueprint, and check that each method states
+    its access.
 
     :param row: the access word of the feature, ``None`` outside features.
     """

@@ -1,4 +1,4 @@
-"""What the API says of itself: OpenAPI, the guard of released clients, the pages."""
+"""The documentation of the API: OpenAPI, the compatibility check, the pages."""
 
 from myapp.core.docs.openapi import build_document
 

@@ -1,4 +1,5 @@
-"""``flask openapi``: the document, and what was released of it."""
+"""``flask openapi``: prints the OpenAPI document, or compares it with the released
+document."""
 
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from myapp.core.docs.openapi import build_document
 
 
 @click.command("openapi")
-@click.option("--check", "action", flag_value="check", help="Look for broken promises.")
 @click.option(
-    "--save", "action", flag_value="save", help="Release it, if it keeps all."
+    "--check", "action", flag_value="check", help="Look for breaking changes."
+)
+@click.option(
+    "--save", "action", flag_value="save", help="Release it, if nothing breaks."
 )
 @click.option("--accept", "action", flag_value="accept", help="Release it as it is.")
 @with_appcontext
 def openapi_command(action: str | None) -> None:
-    """Print the OpenAPI document of every mounted feature, or hold it against the
-    released one in openapi.json."""
+    """Print the OpenAPI document of every mounted feature, or compare it with the
+    released document in openapi.json."""
     document = build_document(current_app)
     text = orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
     if action is None:
@@ -41,7 +44,7 @@ def openapi_command(action: str | None) -> None:
 def refuse_breaks(released: dict[str, Any], document: dict[str, Any]) -> None:
     """Stop when clients of a released description would break.
 
-    :raises ClickException: with what breaks, and where.
+    :raises ClickException: lists each break and its places.
     """
     places: dict[str, list[str]] = {}
     for where, what in find_breaks(released, document):
@@ -50,5 +53,5 @@ def refuse_breaks(released: dict[str, Any], document: dict[str, Any]) -> None:
         lines = ["this breaks clients of openapi.json:"]
         for what, found in places.items():
             lines += [f"  {what}", *(f"    {place}" for place in found)]
-        lines.append("if that is meant: flask openapi --accept")
+        lines.append("if that is intended: flask openapi --accept")
         raise click.ClickException("\n".join(lines))

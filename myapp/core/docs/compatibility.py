@@ -1,13 +1,13 @@
-"""What a change takes from the clients of a released description.
+"""Compatibility: finds the changes that break clients of a released description.
 
-A client of the old description must get along with the new one: what it sends is still
-taken, and what it gets it still knows. So a schema of a request may only take more, and
-one of an answer may only tell less than it might have: no new type, no new value. New
-paths, fields and statuses pass, and so do the bounds of what is answered, on which no
-generated client relies.
+A client of the old description must work with the new description: the server still
+accepts what the client sends, and the client still knows what it gets. So the schema of
+a request may only accept more, and the schema of a response may only allow less: no new
+type, no new value. New paths, fields and statuses are compatible. Changed bounds in a
+response are compatible too, because no generated client relies on them.
 
-Written here because the tools for it are programs in other languages, and those in
-Python stop at draft-04 of JSON Schema.
+Written here because the existing tools are programs in other languages, and the Python
+libraries stop at draft-04 of JSON Schema.
 """
 
 import re
@@ -16,10 +16,10 @@ from typing import Any
 
 from myapp.core.schema.strict_json import JSON
 
-# Keywords by which a schema takes less when they grow, and when they shrink.
+# A schema accepts less when a keyword of LEAST grows, or a keyword of MOST shrinks.
 LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-# Those that are equal or not; nobody can tell which of two takes more.
+# Keywords that are only compared for equality: no rule says which value accepts more.
 OPAQUE = """
 allOf if then else not contains dependentRequired dependentSchemas patternProperties
 propertyNames prefixItems unevaluatedItems unevaluatedProperties
@@ -27,12 +27,12 @@ propertyNames prefixItems unevaluatedItems unevaluatedProperties
 ALL_TYPES = frozenset("null boolean integer number string array object".split())
 ALTERNATIVES = re.compile(r"\(([^()|]*(?:\|[^()|]*)*)\)|\{0,(\d+)\}")
 
-#: Where something is, and what is the matter with it.
+#: The place of a break, and its description.
 Break = tuple[str, str]
 
 
 def find_breaks(old: JSON, new: JSON) -> list[Break]:
-    """What a client of the old document loses with the new one.
+    """The breaks between an old and a new document.
 
     :param old: an OpenAPI 3.1 document whose references are to its components.
     """
@@ -52,12 +52,12 @@ def find_breaks(old: JSON, new: JSON) -> list[Break]:
 class Comparison:
     """Compares two documents, part by part.
 
-    Each method yields the breaks of one part, with the place where it is.
+    Each method yields the breaks of one part, with their places.
     """
 
     def __init__(self, old: JSON, new: JSON) -> None:
         self.old, self.new = old, new
-        # The pairs of components that are being compared; schemas may be circular.
+        # The pairs of components that are being compared now; schemas may be circular.
         self.open: set[tuple[str, str, bool]] = set()
 
     def operation(self, where: str, old: JSON, new: JSON) -> Iterator[Break]:
@@ -100,7 +100,7 @@ class Comparison:
             yield where, "is gone"
 
     def answer(self, where: str, old: JSON, new: JSON) -> Iterator[Break]:
-        """What stands under one status."""
+        """The response with one status."""
         for name in old.get("headers", {}):
             if name not in new.get("headers", {}):
                 yield f"{where} header {name}", "is gone"
@@ -118,7 +118,7 @@ class Comparison:
     def schema(self, where: str, old: Any, new: Any, sent: bool) -> Iterator[Break]:
         """Two schemas.
 
-        :param sent: whether clients send what it describes; else they get it.
+        :param sent: whether clients send the described value; else they receive it.
         """
         names = old.get("$ref", ""), new.get("$ref", "")
         pair = (*names, sent)
@@ -152,7 +152,8 @@ class Comparison:
         before, after = branches_of(old), branches_of(new)
         if len(before) == len(after) == 1:
             return
-        # Who sends finds a place for each old one, who gets knows each new one.
+        # In a request, each old branch must still be accepted. In a response, clients
+        # must know each new branch.
         needed, known = (before, after) if sent else (after, before)
         for one in needed:
             pairs = [(one, other) if sent else (other, one) for other in known]
@@ -162,7 +163,7 @@ class Comparison:
 
 
 def by_name(operation: JSON) -> dict[tuple[str, str], JSON]:
-    """The parameters of an operation, by where they are and what they are called."""
+    """The parameters of an operation, by ``in`` and ``name``."""
     return {(one["in"], one["name"]): one for one in operation.get("parameters", ())}
 
 
@@ -175,7 +176,7 @@ def dereferenced(document: JSON, schema: Any) -> JSON:
 
 
 def branches_of(schema: JSON) -> list[JSON]:
-    """The branches of a schema; itself, when it has none."""
+    """The branches of a schema; the schema itself, when it has no branches."""
     return list(schema.get("anyOf") or schema.get("oneOf") or [schema])
 
 
@@ -185,7 +186,7 @@ def branch_name(schema: JSON) -> str:
 
 
 def differences(where: str, old: JSON, new: JSON, sent: bool) -> Iterator[Break]:
-    """What the keywords of two schemas say, apart from those that hold schemas."""
+    """The breaks in the keywords of two schemas, except keywords that hold schemas."""
     yield from (
         (where, what)
         for what in (
@@ -208,10 +209,10 @@ def types_of(schema: JSON) -> frozenset[str]:
 
 
 def type_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
-    """Types that are no longer taken, or that may now be answered."""
+    """Types that requests can no longer have, or that are new in responses."""
     before, after = types_of(old), types_of(new)
     if len(branches_of(old)) > 1 or len(branches_of(new)) > 1:
-        # The types are those of the branches.
+        # The branches state the types.
         before = after = ALL_TYPES
     for name in sorted(before - after if sent else after - before):
         yield f"may no longer be {name}" if sent else f"may now be {name}"
@@ -221,7 +222,7 @@ def type_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
 
 
 def value_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
-    """Values that are gone, or that are new in an answer."""
+    """Values that are gone, or that are new in a response."""
     before, after = values_of(old), values_of(new)
     if before is None and after is not None and sent:
         yield f"takes nothing but {', '.join(map(repr, after))}"
@@ -236,12 +237,12 @@ def value_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
 
 
 def values_of(schema: JSON) -> list[Any] | None:
-    """The values that a schema lists, if it does."""
+    """The values that a schema lists, or ``None``."""
     return [schema["const"]] if "const" in schema else schema.get("enum")
 
 
 def required_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
-    """Members that must be sent now, or that may be missing now."""
+    """Members that are now required, or that may now be missing."""
     before, after = set(old.get("required", ())), set(new.get("required", ()))
     for name in sorted(after - before if sent else before - after):
         yield f"/{name} is now required" if sent else f"/{name} may now be missing"
@@ -251,7 +252,7 @@ def required_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
 
 
 def bound_differences(old: JSON, new: JSON) -> Iterator[str]:
-    """Bounds that have come nearer."""
+    """Bounds that have become tighter."""
     for keywords, sign in ((LEAST, 1), (MOST, -1)):
         for name in keywords:
             one, other = old.get(name), new.get(name)
@@ -265,8 +266,8 @@ def bound_differences(old: JSON, new: JSON) -> Iterator[str]:
 
 
 def pattern_differences(old: str | None, new: str) -> Iterator[str]:
-    """Whether a pattern takes less, as far as can be told: another one takes as much
-    when it only has more alternatives, and more repetitions."""
+    """The breaks of a changed pattern: it is compatible when it only adds alternatives
+    or repetitions, and otherwise it is a break."""
     if old is None or ALTERNATIVES.sub("", old) != ALTERNATIVES.sub("", new):
         if old != new:
             yield f"its pattern is {new}, was {old}"

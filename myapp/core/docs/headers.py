@@ -16,7 +16,7 @@ HEADERS: JSON = {
         "schema": {"type": "string", "pattern": '^"[0-9]+"$', "examples": ['"1"']},
     },
     "Idempotent-Replayed": {
-        "description": "That this answer repeats the one to the same Idempotency-Key.",
+        "description": "Set when this is the kept response of the Idempotency-Key.",
         "schema": {"type": "string", "enum": ["true"]},
     },
     "Link": {
@@ -33,7 +33,7 @@ HEADERS: JSON = {
         "schema": {"type": "integer", "minimum": 0},
     },
     "WWW-Authenticate": {
-        "description": "How to say who calls, RFC 9110 section 11.6.1.",
+        "description": "How to authenticate, RFC 9110 section 11.6.1.",
         "schema": TEXT,
     },
     "X-Request-ID": {
@@ -62,7 +62,7 @@ REQUEST_HEADERS: JSON = {
         "schema": TAGS,
     },
     "Idempotency-Key": {
-        "description": "A retry with the same key gets the same answer.",
+        "description": "A retry with the same key gets the same response.",
         "schema": {
             "type": "string",
             "pattern": KEY_PATTERN,

@@ -1,7 +1,7 @@
 """OpenAPI 3.1: one document for every mounted feature, from what its routes describe.
 
-The JSON Schemas go in as they are, by name instead of by ``$id``. The Swagger pages of
-the features show a copy that says less; this document says all.
+The JSON Schemas are included unchanged, by name instead of by ``$id``. The Swagger
+pages of the features show a reduced copy; this document is complete.
 """
 
 import re
@@ -32,7 +32,7 @@ from myapp.core.schema.strict_json import JSON
 from myapp.core.http.access import access_table
 
 VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
-# The schema of a variable, by its converter in Werkzeug.
+# The schema of a path variable, by its converter in Werkzeug.
 PATH_SCHEMAS: dict[str, JSON] = {
     "": {"type": "string", "format": "uuid"},
     "uuid": {"type": "string", "format": "uuid"},
@@ -40,7 +40,7 @@ PATH_SCHEMAS: dict[str, JSON] = {
     "path": {"type": "string"},
     "int": {"type": "integer", "minimum": 0},
 }
-# Keywords whose values are data, in which nothing is rewritten.
+# Keywords whose values are data; the values are not rewritten.
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
 
@@ -70,7 +70,7 @@ def build_document(app: Flask) -> JSON:
 
 
 def openapi_bytes(app: Flask) -> bytes:
-    """The document as JSON, made when it is first asked for."""
+    """The document as JSON, built at the first request for it."""
     if "openapi" not in app.extensions:
         app.extensions["openapi"] = dumps(build_document(app))
     return bytes(app.extensions["openapi"])
@@ -87,7 +87,7 @@ def tag_objects(app: Flask) -> Iterator[JSON]:
 
 
 def tag(feature: str, namespace: str) -> str:
-    """The tag of a namespace; just the feature when they have the same name."""
+    """The tag of a namespace; only the feature's name when both have the same name."""
     return feature if namespace in ("", feature) else f"{feature} {namespace}"
 
 
@@ -109,14 +109,14 @@ def operations(app: Flask, rule: Rule) -> Iterator[tuple[str, JSON]]:
 
 
 def secured(app: Flask, word: str) -> JSON:
-    """The Security Requirement Objects of an operation: one of the authenticators, or
-    none of them for a public one."""
+    """The Security Requirement Objects of an operation: any one of the authenticators;
+    an empty list for a public operation."""
     schemes = [] if ACCESS[word].is_public else authenticators_of(app)
     return {"security": [{scheme.name: []} for scheme in schemes]}
 
 
 def add_access(operation: JSON, meaning: str) -> None:
-    """Add to an operation who may call it, and how others are refused."""
+    """Add to an operation who may call it, and the responses 401 and 403."""
     told = [operation.get("description", ""), f"Permissions: {meaning}"]
     operation["description"] = " ".join(filter(None, told))
     for status in (401, 403):
@@ -131,8 +131,8 @@ def operation(
 ) -> JSON:
     """One operation.
 
-    :param resource: the class of the route, ``None`` when it has none.
-    :param function: the view function, whose docstring tells more.
+    :param resource: the class of the route; ``None`` for a plain view function.
+    :param function: the view function; its docstring gives summary and description.
     """
     keeps = getattr(resource, "kept_responses", None) is not None
     summary, _, more = (function.__doc__ or "").strip().partition("\n")
@@ -155,7 +155,7 @@ def operation(
 
 
 def path_parameters(rule: Rule) -> list[JSON]:
-    """The variables of a path; one without a converter is the id of a record."""
+    """The variables of a path; a variable without a converter is the id of a record."""
     return [
         {"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[kind]}
         for kind, name in VARIABLE.findall(rule.rule)
@@ -214,15 +214,15 @@ def reference(schema: JSON) -> JSON:
 
 
 def component(schema: JSON) -> JSON:
-    """A schema under its name, and each of its ``$defs`` under one of its own, since
-    tools lose definitions that stand inside another schema."""
+    """A schema under its name, and each of its ``$defs`` under a name of its own, since
+    some tools lose definitions inside another schema."""
     name = model_name(schema)
     body = {
         key: value
         for key, value in schema.items()
         if key not in ("$id", "$schema", "$defs", "title")
     }
-    # Tools call a schema by its title, if it has one, and not by its name.
+    # Tools name a schema by its title, when it has a title, and not by its name.
     if "title" in schema:
         body["description"] = ". ".join(
             schema[key] for key in ("title", "description") if key in schema
@@ -234,9 +234,9 @@ def component(schema: JSON) -> JSON:
 
 
 def rewritten(node: Any, owner: str) -> Any:
-    """A part of a schema with its references by name.
+    """A part of a schema, with its references replaced by references to components.
 
-    :param owner: the name of the schema that it stands in.
+    :param owner: the name of the schema that contains the part.
     """
     if isinstance(node, list):
         return [rewritten(item, owner) for item in node]

@@ -1,4 +1,4 @@
-"""The pages beside the features: ``/``, schemas, problems, Swagger UI."""
+"""The pages that belong to no feature: ``/``, schemas, problems, Swagger UI."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ blueprint = Blueprint("core", __name__, template_folder="templates")
 
 
 def wants_html() -> bool:
-    """Whether the client would rather have a page than JSON."""
+    """Whether the client prefers HTML to JSON."""
     return request.accept_mimetypes.best_match([JSON_TYPE, HTML]) == HTML
 
 
@@ -46,7 +46,7 @@ def page(template: str, **context: Any) -> Response:
 @blueprint.get("/")
 @public
 def index() -> Response:
-    """Show what is here: each feature, its documentation and its routes."""
+    """Show each feature, its documentation and its routes."""
     features = [feature_summary(name) for name in current_app.extensions["features"]]
     if wants_html():
         return page("index.html", features=features)
@@ -124,7 +124,7 @@ def docs() -> Response:
 @blueprint.get("/swagger-ui/<path:name>")
 @public
 def swagger_ui(name: str) -> Response:
-    """A file of Swagger UI 5, from the machine itself."""
+    """A file of Swagger UI 5, served from this machine."""
     response = send_from_directory(SWAGGER_UI, name, max_age=3600)
     response.headers["Cache-Control"] = "public, max-age=3600"
     return response

@@ -1,4 +1,4 @@
-"""What can go wrong, and how a client is told: RFC 9457 problem details."""
+"""The kinds of errors, and the problem details that clients get: RFC 9457."""
 
 from myapp.core.errors.kinds import KINDS, Slug
 from myapp.core.errors.pointers import pointer, problem_at

@@ -1,12 +1,12 @@
-"""The kinds of errors: what ``/problems/<slug>`` tells about each.
+"""The kinds of errors: what ``/problems/<slug>`` shows about each.
 
 ``Problem(slug, ...)`` takes status and title from here. The slug is the last part of
-``type``, a URI that answers (RFC 9457 section 3.1.1).
+``type``, a URI that can be opened (RFC 9457 section 3.1.1).
 """
 
 from typing import Literal, NamedTuple
 
-#: The name of each kind; a type, so that mypy finds one that is misspelt.
+#: The name of each kind; a type, so that mypy finds a misspelt name.
 Slug = Literal[
     "bad-request",
     "malformed-json",
@@ -88,7 +88,7 @@ KINDS: dict[Slug, Kind] = {
     "method-not-allowed": Kind(
         405,
         "Method not allowed",
-        "This URL does not answer this method.",
+        "This URL does not support this method.",
         "Use one of the methods in the Allow header.",
     ),
     "not-acceptable": Kind(
@@ -101,7 +101,7 @@ KINDS: dict[Slug, Kind] = {
         409,
         "Conflict",
         "The request contradicts what is stored.",
-        "Read the record again, and decide.",
+        "Read the record again, then change the request.",
     ),
     "gone": Kind(410, "Gone", "This existed and will not return.", "Do not ask again."),
     "precondition-failed": Kind(
@@ -155,12 +155,12 @@ KINDS: dict[Slug, Kind] = {
     "unavailable": Kind(
         503,
         "Service unavailable",
-        "A store behind this server cannot be reached, or is busy.",
+        "A database of this server cannot be reached, or is busy.",
         "Try again after the seconds in Retry-After.",
     ),
 }
 
-# Errors that Flask and Werkzeug raise come with a status only.
+# Errors of Flask and Werkzeug have a status only.
 BY_STATUS: dict[int, Slug] = {
     400: "bad-request",
     **{

@@ -1,4 +1,4 @@
-"""Where in a body an error is: JSON Pointers, RFC 6901."""
+"""JSON Pointers (RFC 6901): the place of an error in a body."""
 
 from typing import Any
 

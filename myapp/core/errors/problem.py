@@ -1,4 +1,4 @@
-"""The one error class: a problem that is told to the client, RFC 9457."""
+"""The error class for everything that a client is told about: problems, RFC 9457."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -47,13 +47,13 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 
 class Problem(HTTPException):
-    """An error that is told to the client.
+    """An error that is sent to the client as a problem document.
 
     :param slug: its kind, which gives status and title; a key of
         :data:`myapp.core.errors.kinds.KINDS`.
-    :param detail: one sentence on this occurrence.
+    :param detail: one sentence about this occurrence.
     :param errors: for bad input, one ``{"pointer" or "parameter", "detail",
-        "keyword"}`` each.
+        "keyword"}`` for each mistake.
     :param headers: further response headers, such as ``Allow``.
     """
 
@@ -70,7 +70,7 @@ class Problem(HTTPException):
         self.code = kind.status
         self.errors = list(errors)
         self.extra_headers = dict(headers or {})
-        #: The index of the item that it is about, in a batch.
+        #: In a batch, the index of the item that caused the problem.
         self.index = 0
 
 

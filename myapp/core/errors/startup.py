@@ -1,4 +1,4 @@
-"""What keeps the application from starting."""
+"""The error that stops the application at its start."""
 
 
 class ConfigError(RuntimeError):

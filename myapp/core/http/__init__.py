@@ -1,4 +1,4 @@
-"""The edge of each request: the door, the headers, the log line, errors and health."""
+"""The HTTP layer: input checks, access, headers, the log line, errors and health."""
 
 from myapp.core.http.app import App
 from myapp.core.http.description import describe

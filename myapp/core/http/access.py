@@ -1,6 +1,6 @@
-"""Access, asked on every request, before anything else of a route runs.
+"""Access: checked on every request, before the view function runs.
 
-What each route states was noted at the start, so that it costs one look-up.
+The access words of all routes are collected at the start, so a check costs one look-up.
 """
 
 from typing import Any
@@ -23,8 +23,8 @@ def access_table(app: Flask) -> AccessTable:
 
 
 def caller_of_request() -> Caller | None:
-    """Who sends this request: what the first authenticator says that knows the caller.
-    Asked once a request, and only when somebody wants to know."""
+    """The caller of this request, from the first authenticator that knows the caller.
+    The authenticators run once a request, and only when code asks for the caller."""
     if not has_request_context():
         return None
     state = request_state()
@@ -38,14 +38,16 @@ def caller_of_request() -> Caller | None:
 def check_access() -> None:
     """Refuse a caller that may not call this route.
 
-    :raises Problem: 401 when it has not said who it is, 403 when it may not.
+    :raises Problem: 401 for a request without accepted credentials, 403 for a known
+        caller without access.
     """
-    rule = request.url_rule
+    sent = request._get_current_object()  # type: ignore[attr-defined]
+    rule = sent.url_rule
     if rule is None:
         return
-    word = access_table(current_app).get((rule.endpoint, request.method))
+    word = current_app.extensions["access"].get((rule.endpoint, sent.method))
     if word is None:
-        word = late_access(rule.endpoint, request.method)
+        word = late_access(rule.endpoint, sent.method)
     if word == "public":
         return
     caller = caller_of_request()
@@ -61,10 +63,11 @@ def check_access() -> None:
 
 
 def access_of(view: Any, method: str, row: str | None) -> str:
-    """The access word of one method of a route. HEAD has that of GET, and OPTIONS is
-    public, since it tells only what this caller may do; unless the code defines them.
+    """The access word of one method of a route. HEAD has the access word of GET.
+    OPTIONS is public, since it lists only the methods that this caller may use. Both
+    rules apply only when the class does not define the method.
 
-    :raises LookupError: when none is stated.
+    :raises LookupError: when the route states no access.
     """
     resource = getattr(view, "view_class", None)
     defined = getattr(resource, "methods", None) or ()
@@ -75,9 +78,9 @@ def access_of(view: Any, method: str, row: str | None) -> str:
 
 
 def late_access(endpoint: str, method: str) -> str:
-    """The access word of a route that was added after the others.
+    """The access word of a route that was added after the start.
 
-    :raises Problem: 403 when it states none.
+    :raises Problem: 403 when it states no access.
     """
     try:
         word = access_of(current_app.view_functions[endpoint], method, None)
@@ -96,7 +99,7 @@ def may_call(endpoint: str, method: str) -> bool:
 
 
 def init_app(app: Flask) -> None:
-    """Ask before each request."""
+    """Check access before each request."""
     app.extensions["access"] = {}
     app.extensions["current_caller"] = caller_of_request
     app.before_request(check_access)

@@ -1,4 +1,4 @@
-"""The application class: Flask with our JSON, our responses and our OPTIONS."""
+"""The application class: Flask with strict JSON, JSON responses and OPTIONS."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from myapp.core.schema.json_out import dumps
 
 
 class StrictProvider(JSONProvider):
-    """orjson out and strict JSON in, for what goes through Flask's own functions."""
+    """orjson for output and strict JSON for input, for Flask's own JSON functions."""
 
     def dumps(self, obj: Any, **_kwargs: Any) -> str:
         """JSON as a string, for Flask."""
@@ -24,27 +24,27 @@ class StrictProvider(JSONProvider):
     def loads(self, s: str | bytes, **_kwargs: Any) -> Any:
         """Parse what a client sent.
 
-        :raises strict_json.JSONRefused: for what is not accepted.
+        :raises strict_json.JSONRefused: when it is not accepted.
         """
         return strict_json.loads(s.encode() if isinstance(s, str) else s)
 
 
 class JSONResponse(Response):
-    """A response that is JSON unless it says otherwise."""
+    """A response with the JSON media type, unless another media type is set."""
 
     default_mimetype = "application/json"
-    # A Location stays as written: the Host header of a request is no authority.
+    # A Location stays as written: the Host header of a request is not trusted.
     autocorrect_location_header = False
 
 
 class NoSession(SessionInterface):
-    """No cookie sessions: a client says who it is with each request."""
+    """No cookie sessions: a client sends its credentials with each request."""
 
     def open_session(self, app: Flask, request: Request) -> None:
         """``None``, so that Flask raises an error where code uses a session."""
 
     def save_session(self, app: Flask, session: Any, response: BaseResponse) -> None:
-        """There is nothing to save."""
+        """Nothing is saved."""
 
 
 class App(Flask):
@@ -57,17 +57,17 @@ class App(Flask):
     def __init__(self, import_name: str, **kwargs: Any) -> None:
         kwargs.setdefault("instance_relative_config", True)
         super().__init__(import_name, static_folder="core/docs/static", **kwargs)
-        # A path is served as it stands or not at all; no redirect in HTML.
+        # A path with double slashes is a 404, not a redirect in HTML.
         self.url_map.merge_slashes = False
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The view function as it is. This application has no coroutines, and looking
-        for them costs more than many a view function does."""
+        """The view function itself. This application has no coroutines, and looking for
+        them costs more than many view functions."""
         return func
 
     def make_default_options_response(self) -> Response:
-        """The response to OPTIONS: 204 with ``Allow``, which lists what
-        this caller may do, and what the resource adds."""
+        """The response to OPTIONS: 204 with ``Allow``, which lists the methods that
+        this caller may use, and with the headers of the resource."""
         response = self.response_class(status=204)
         rule, endpoint = request.url_rule, request.endpoint or ""
         allowed = {

@@ -1,4 +1,4 @@
-"""What a route takes and answers, stated beside its code with :func:`describe`."""
+"""The bodies, parameters and responses of a route, stated with :func:`describe`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ View = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Description:
-    """What a view function takes and answers.
+    """The bodies, parameters and responses of a view function.
 
     :param responses: the schema of the body by status, ``None`` for no body.
-    :param errors: the statuses of problems that it may answer with.
+    :param errors: the statuses of the problems that it may raise.
     :param body: the schema of the request's body.
     :param other_bodies: the schemas of bodies of other media types than JSON.
     :param query: the schema of each parameter of the query.
-    :param id: what the operation is called in clients; by its class when it is empty.
-    :param summary: what it does, in one line; its docstring when it is empty.
+    :param id: the name of the operation in clients; empty for a name from its class.
+    :param summary: one line about it; empty for its docstring.
     """
 
     responses: Mapping[int, JSON | None]
@@ -32,8 +32,8 @@ class Description:
     summary: str = ""
 
     def knows(self, status: int) -> bool:
-        """Whether a status is described. A 5xx need not be, nor a 405, which says that
-        the path belongs to another route."""
+        """Whether a status is described. A 5xx and a 405 need no description; a 405
+        says that the path belongs to another route."""
         described = status in self.responses or status in self.errors
         return described or status == 405 or status >= 500
 
@@ -46,10 +46,10 @@ class Description:
 class Described:
     """A view function with its description.
 
-    In the body of a class it hands the description to ``descriptions`` of the class,
-    and leaves the function; see :class:`myapp.core.rest.Resource`.
+    In the body of a class it adds the description to ``descriptions`` of the class, and
+    the function takes its place; see :class:`myapp.core.rest.Resource`.
 
-    :param function: what answers.
+    :param function: the view function.
     """
 
     access: str
@@ -75,19 +75,20 @@ class Described:
 def describe(
     responses: Mapping[int, JSON | None], **more: Any
 ) -> Callable[[View], Described]:
-    """State what a view function takes and answers; see :class:`Description`.
+    """State the bodies, parameters and responses of a view function; see
+    :class:`Description`.
 
-    The documents show it, and the test client checks every response against it.
+    The documents show them, and the test client checks every response against them.
     """
     description = Description(responses, **more)
     return lambda view: Described(view, description)
 
 
 def description_of(view: View, method: str) -> Description | None:
-    """What a method of a view describes, if it does.
+    """The description of one method of a view function, or ``None``.
 
     :param view: a view function of the application, made from a class or not.
-    :param method: in upper case; HEAD is described by GET.
+    :param method: in upper case; HEAD has the description of GET.
     """
     if isinstance(view, Described):
         return view.description if method != "OPTIONS" else None

@@ -1,8 +1,8 @@
-"""The handlers of errors: each one becomes a problem document.
+"""The error handlers: each error becomes a problem document.
 
-A :class:`~myapp.core.errors.Problem` that the code raises, an HTTP error of Flask or
-Werkzeug, a store that cannot be reached, and a bug, which tells its request id and
-nothing else.
+They handle a :class:`~myapp.core.errors.Problem` that the code raises, an HTTP error of
+Flask or Werkzeug, a store that cannot be reached, and a bug. The response to a bug
+shows its request id and no details.
 """
 
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def handle_http_error(error: HTTPException) -> Any:
-    """Answer every HTTP error, of ours, of Flask's and of Werkzeug's."""
+    """Respond to an HTTP error of this code, of Flask or of Werkzeug."""
     if isinstance(error, Problem):
         headers = list(error.extra_headers.items())
         detail = str(error.description)
@@ -41,7 +41,8 @@ def handle_http_error(error: HTTPException) -> Any:
 
 
 def handle_store_error(error: Exception) -> Response:
-    """Answer 503 when a store cannot be reached, or 500 for an error in its use."""
+    """Respond with 503 when a store cannot be reached, and with 500 when the code used
+    it wrongly."""
     if not is_unavailable(error):
         log.error("store error", exc_info=error)
         return problem_response("internal-error")
@@ -50,7 +51,7 @@ def handle_store_error(error: Exception) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers, also for the errors of each store."""
+    """Register the handlers, including those for the errors of each store."""
     app.register_error_handler(HTTPException, handle_http_error)
     stores: tuple[Store, ...] = app.extensions["stores"]
     for error in (error for store in stores for error in store.errors):

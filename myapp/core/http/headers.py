@@ -1,7 +1,7 @@
-"""What every response carries: its request id, and headers that keep browsers safe.
+"""The headers of every response: its request id, and headers for browser security.
 
-They are added where the response leaves, around all of Flask, so that nothing can
-answer without them and they cost next to nothing.
+They are added by a WSGI wrapper around Flask, so that no response can miss them and
+they cost very little.
 """
 
 import re
@@ -16,7 +16,7 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z", re.ASCII)
 #: Where the environ of a request keeps its id.
 REQUEST_ID = "myapp.request_id"
 EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"]
-# OWASP REST Security Cheat Sheet; an API answer is shown nowhere and loads nothing.
+# OWASP REST Security Cheat Sheet; an API response is not framed and loads nothing.
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
@@ -39,10 +39,10 @@ WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class ResponseHeaders:
-    """WSGI around an application: gives each request its id, and each response this
-    id and the security headers.
+    """A WSGI wrapper: gives each request its id, and each response this id and the
+    security headers.
 
-    :param application: what answers.
+    :param application: the WSGI application that is wrapped.
     """
 
     def __init__(self, application: WSGI) -> None:
@@ -68,7 +68,7 @@ class ResponseHeaders:
 
 
 def complete(headers: Headers) -> Headers:
-    """The headers of a response with those for security."""
+    """The headers of a response, with the security headers added."""
     policy, caching = API_POLICY, [REVALIDATE]
     for name, value in headers:
         name = name.lower()

@@ -1,4 +1,4 @@
-"""Health: whether this process answers, and whether its stores do."""
+"""Health: whether this process answers, and whether its stores answer."""
 
 import time
 from typing import Any
@@ -65,7 +65,8 @@ def ready() -> Response:
 
 
 def check(store: Store) -> dict[str, Any]:
-    """Try to reach a store: whether it answered, and the milliseconds it took."""
+    """Try to reach a store; returns whether it answered, and after how many
+    milliseconds."""
     start = time.perf_counter()
     try:
         store.ping()

@@ -1,6 +1,6 @@
-"""Logs: one line a request, JSON for machines or text for people.
+"""Logs: one line for each request, JSON for machines or text for people.
 
-Secrets are masked, and control characters cannot break a line.
+Secrets are masked, and control characters are escaped.
 """
 
 import logging
@@ -20,7 +20,7 @@ from myapp.core.stores.state import request_state
 log = logging.getLogger("myapp.request")
 
 MASK = "***"
-# What follows such a name: the rest of a header, a quoted value, or one word.
+# The value after a secret's name: the rest of a header, a quoted value, or one word.
 SECRET_HEADERS = re.compile(
     r"(?i)((?:authorization|cookie)[\"']?\s*[=:]\s*[\"']?)[^\"'\r\n]+"
 )
@@ -48,7 +48,7 @@ def escape(text: str) -> str:
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object for each line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as JSON, with the fields of its request."""
@@ -66,7 +66,7 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """One readable line; only an exception takes more."""
+    """One readable line; only an exception has more lines."""
 
     def format(self, record: logging.LogRecord) -> str:
         """A record as text, its control characters escaped."""
@@ -87,7 +87,7 @@ def current_request_id() -> str | None:
 
 
 def log_request(response: Response) -> Response:
-    """Write the line of this request; one that took too long is a warning."""
+    """Write the log line of this request; a slow request is a warning."""
     state = request_state()
     duration = time.perf_counter() - state.started
     slow = duration > current_app.config["SLOW_REQUEST_SECONDS"]
@@ -96,7 +96,8 @@ def log_request(response: Response) -> Response:
         sent = request._get_current_object()  # type: ignore[attr-defined]
         method, path, rule = sent.method, mask(sent.path), sent.url_rule
         status = response.status_code
-        # Made by hand, since looking for the line that logs would only cost time.
+        # The record is made directly: log.log() would look for the calling line of
+        # code, which costs time.
         message = f"{method} {path} {status}"
         record = logging.LogRecord(log.name, level, "", 0, message, None, None)
         record.fields = {
@@ -112,7 +113,7 @@ def log_request(response: Response) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Send every log of the process to standard error in the format that is set."""
+    """Send every log of the process to standard error in the configured format."""
     app.after_request(log_request)
     app.logger.removeHandler(default_handler)
     logging.getLogger("myapp").setLevel(app.config["LOG_LEVEL"])

@@ -10,10 +10,10 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def routes_at(rule: str) -> list[Rule]:
-    """The routes at a rule, and no other that may match the same paths.
+    """The routes with exactly this rule, without other routes that match its paths.
 
-    :param rule: as it is written, such as ``/carts/batch``; so a path is the rule of a
-        route without variables.
+    :param rule: as it is written in the route, such as ``/carts/batch``; a path is the
+        rule of a route without variables.
     """
     wanted = rule.rstrip("/")
     known = current_app.url_map.iter_rules()

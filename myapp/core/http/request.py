@@ -1,4 +1,4 @@
-"""The door: bad input is refused before any code of a feature sees it."""
+"""Input checks: bad input is refused before any code of a feature sees it."""
 
 import re
 from collections.abc import Sequence
@@ -45,10 +45,10 @@ def check_url() -> None:
 def read_json(types: Sequence[str] = (JSON_TYPE,), accept: str = "Accept-Post") -> Any:
     """The body of this request as a value; parsed once.
 
-    :param types: the media types that this route takes.
+    :param types: the media types that this route accepts.
     :param accept: the header that lists them in a 415.
-    :raises Problem: 413, 415, or 400 for whatever
-        :mod:`~myapp.core.schema.strict_json` refuses.
+    :raises Problem: 413, 415, or 400 when :mod:`~myapp.core.schema.strict_json` refuses
+        the body.
     """
     state = request_state()
     if state.body is UNREAD:
@@ -63,7 +63,7 @@ def read_json(types: Sequence[str] = (JSON_TYPE,), accept: str = "Accept-Post") 
 def check_type(types: Sequence[str], accept: str) -> None:
     """Refuse another Content-Type, another charset or an encoded body.
 
-    :raises Problem: 415 with the header that lists what is taken.
+    :raises Problem: 415 with the header that lists the accepted types.
     """
     environ = request.environ
     if environ.get("CONTENT_TYPE") in types and "HTTP_CONTENT_ENCODING" not in environ:
@@ -80,8 +80,8 @@ def check_type(types: Sequence[str], accept: str) -> None:
 def check_id(text: str) -> str:
     """The id of a record from the path.
 
-    :raises Problem: 400 when it is no UUID; 405 when it is the last part of another
-        route, such as ``/batch``, which does not take this method.
+    :raises Problem: 400 when it is not a UUID; 405 when it is the last part of another
+        route, such as ``/batch``, which does not support this method.
     """
     try:
         return parse_uuid(text)
@@ -94,6 +94,6 @@ def check_id(text: str) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Check every request before anything else does."""
+    """Check every request before any other code runs."""
     app.before_request(start_request)
     app.before_request(check_url)

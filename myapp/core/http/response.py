@@ -19,7 +19,7 @@ def respond(
 ) -> Response:
     """A JSON response.
 
-    :param value: what the body holds; ``None`` for no body at all.
+    :param value: the value of the body; ``None`` for no body.
     :param headers: names and values, such as the ETag.
     """
     body = b"" if value is None else dumps(value)
@@ -38,7 +38,7 @@ def problem_response(
 ) -> Response:
     """The response for one problem, RFC 9457 section 3.
 
-    :param detail: the meaning of its kind when it is empty.
+    :param detail: one sentence; empty for the meaning of its kind.
     :param members: extension members of the body, section 3.2.
     """
     kind = KINDS[slug]

@@ -1,5 +1,5 @@
-"""The contract above every store: what a model is, what a record can do, and the
-changes that PATCH and batch make of a body.
+"""The model contract, the same for every store: models, records, and the changes that
+PATCH and batch make.
 
 Beyond the schema, a model may state a scope (``Context``, ``equal``, ``is_unset``,
 ``one_of``, ``NOTHING``, ``including``, ``unscoped``), computed fields (``Computed``),

@@ -1,8 +1,8 @@
 """Batch: many creates, updates and deletes of one model, all or nothing.
 
 ``{"create": [body...], "update": [{"id", "version"?, fields...}], "delete": [id...]}``
-is done in that order. An id that is written ``#/create/0``, in an update, in a
-delete or in a field that refers to a record, stands for the first one created here.
+is done in that order. The id ``#/create/0``, in an update, in a delete or in a field
+that refers to a record, means the first record that this batch creates.
 """
 
 import re
@@ -23,18 +23,18 @@ from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import MAX_ERRORS, Validator
 
 MAX_ITEMS = 1000
-# What names a schema, and not what it holds.
+# The keywords that name or show a schema, and do not constrain it.
 NAMING = ("$id", "title", "examples")
 PARTS = ("create", "update", "delete")
 REFERENCE = re.compile(r"#/create/(0|[1-9][0-9]{0,2})\Z", re.ASCII)
-# What an id in a batch is, for documentation; each is looked at with its item.
+# The schema of an id in a batch, for documentation; ids are checked with their items.
 ID_SCHEMA: JSON = {
     "type": "string",
     "pattern": rf"^({PATTERNS['uuid']}|#/create/(0|[1-9][0-9]{{0,2}}))$",
     "description": "A UUID, or #/create/<index>.",
 }
 VERSION_SCHEMA: JSON = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-# What says which record an item is about, beside its fields.
+# The members of an item that identify its record; the others are its fields.
 ADDRESS = ("id", "version")
 
 
@@ -52,7 +52,7 @@ def delete_schema(id: JSON) -> JSON:
     return {"anyOf": [id, item]}
 
 
-# The outside of a batch; the items are held against the schemas of their model.
+# The outer structure of a batch; the schemas of the model validate the items.
 SHAPE = Validator(
     {
         "type": "object",
@@ -74,12 +74,12 @@ SHAPE = Validator(
 
 
 def run_batch(model: type[Model], body: Any) -> JSON:
-    """Do a batch in the transaction of this request.
+    """Run a batch in the transaction of this request.
 
-    :param body: as it came.
-    :returns: what a client sees of what was created and updated, and the deleted ids.
+    :param body: the parsed body, not validated.
+    :returns: the created and updated records as clients see them, and the deleted ids.
     :raises Problem: 400, 409, 412, 422 or 428; each of its errors points at an item.
-    :raises StaleRead: when somebody changes one of the records meanwhile.
+    :raises StaleRead: when another request changes one of the records meanwhile.
     """
     check_shape(body)
     ids = [str(uuid_utils.uuid7()) for _ in body.get("create", ())]
@@ -109,7 +109,7 @@ def run_batch(model: type[Model], body: Any) -> JSON:
 
 
 def check_shape(body: Any) -> None:
-    """Refuse what is no batch, or too large.
+    """Refuse a body that is not a batch, or is too large.
 
     :raises Problem: 400 or 413.
     """
@@ -119,7 +119,7 @@ def check_shape(body: Any) -> None:
 
 
 def resolved(model: type[Model], item: Any, ids: list[str]) -> Any:
-    """An item with its references to what is created here as ids."""
+    """An item in which ids replace the references to records of this batch."""
     if not isinstance(item, dict):
         return item
     return {
@@ -138,13 +138,13 @@ def is_reference(model: type[Model], name: str) -> bool:
 
 
 def resolve_id(value: Any, ids: list[str]) -> Any:
-    """The id that a reference stands for, or the value itself."""
+    """The id of a reference, or the value itself when it is not a reference."""
     match = REFERENCE.match(value) if isinstance(value, str) else None
     return ids[int(match[1])] if match and int(match[1]) < len(ids) else value
 
 
 def as_object(item: Any, ids: list[str]) -> JSON:
-    """A delete with its id, and its version when it has one."""
+    """A delete as an object with its id, and with its version when it is given."""
     item = item if isinstance(item, dict) else {"id": item}
     return {**item, "id": resolve_id(item["id"], ids)}
 
@@ -152,10 +152,11 @@ def as_object(item: Any, ids: list[str]) -> JSON:
 def check_items(
     model: type[Model], creates: list[Any], updates: list[Any], deletes: list[Any]
 ) -> None:
-    """Hold each item against its schema.
+    """Validate each item.
 
-    :raises Problem: 400 with all that is wrong, 422 when no item is wrong by itself,
-        428 when the model demands versions.
+    :raises Problem: 400 with every error when an item is invalid; 422 when items are
+        valid, and an id is named twice or refers to nothing; 428 when the model
+        requires versions.
     """
     errors, impossible = [], []
     for index, item in enumerate(creates):
@@ -185,16 +186,16 @@ def check_items(
 
 
 def missing(where: str) -> dict[str, str]:
-    """The error of an item that names no record."""
+    """The error of an item whose record does not exist."""
     return problem_at(f"{where}/id", "refers to nothing", "reference")
 
 
 def read_all(
     model: type[Model], updates: list[JSON], deletes: list[JSON]
 ) -> dict[str, Document]:
-    """What is to be changed or deleted, by id.
+    """The documents to update or delete, by id.
 
-    :raises Problem: 422 when one does not exist, 412 when it has another version.
+    :raises Problem: 422 when a record does not exist, 412 when it has another version.
     """
     ids = [item["id"] for item in updates + deletes]
     found = {one["id"]: one for one in model.read(ids)} if ids else {}
@@ -221,7 +222,7 @@ def changed(model: type[Model], document: Document, item: JSON) -> Document:
 
 @contextmanager
 def pointing_into(part: str) -> Iterator[None]:
-    """Let the errors of a problem point at the item of the batch that it is about."""
+    """Make the errors of a problem point at the item of the batch that caused them."""
     try:
         yield
     except Problem as problem:

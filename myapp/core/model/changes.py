@@ -1,15 +1,15 @@
-"""Changes of records: the rules and hooks that each of them meets.
+"""Changes of records: the rules and hooks that run with each change.
 
-Every way in ends here, create, replace, patch, delete, batch and the command line, and
-in the transaction of the request:
+Create, replace, patch, delete, batch and the command line all use these steps, in the
+transaction of the request:
 
-1. ``check`` judges the record, as the schema does;
+1. ``check`` validates the record, after the schema;
 2. ``before_write`` of the model, then the signal ``before_write``;
 3. the store writes;
 4. ``after_write`` of the model, then the signal ``after_write``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -31,7 +31,7 @@ class Change:
     """One change of a record.
 
     :param before: the document as it is stored; ``None`` for a new record.
-    :param after: the document that will be stored, which ``before_write`` may fill in;
+    :param after: the document that will be stored; ``before_write`` may set its fields;
         ``None`` when the record is deleted.
     """
 
@@ -47,7 +47,7 @@ class Change:
 
 
 class Watched(Scoped):
-    """What rules and hooks add to the primitives of a store."""
+    """Adds rules and hooks to the primitives of a store."""
 
     #: Whether the model has a rule, a hook or a scope.
     has_rules: ClassVar[bool] = False
@@ -56,11 +56,12 @@ class Watched(Scoped):
     def check(
         cls, document: Document, before: Document | None
     ) -> Iterable[dict[str, str]]:
-        """The errors of a valid record that its schema cannot state, such as a rule
-        across two fields: items of :func:`~myapp.core.errors.problem_at`.
+        """The errors that a schema cannot find, such as those of a rule across two
+        fields: items of :func:`~myapp.core.errors.problem_at`.
 
-        :param document: the record as it would be stored, its values typed.
-        :param before: the same as it is stored; ``None`` for a new record.
+        :param document: the record that would be stored, valid by its schema and with
+            typed values.
+        :param before: the record as it is stored now; ``None`` for a new record.
         """
         return ()
 
@@ -75,7 +76,7 @@ class Watched(Scoped):
 
     @classmethod
     def is_watched(cls) -> bool:
-        """Whether a write of this model does more than write."""
+        """Whether a write of this model runs rules or hooks."""
         return (
             cls.has_rules
             or before_write.has_receivers_for(cls)
@@ -86,41 +87,48 @@ class Watched(Scoped):
     def insert(cls, documents: Documents) -> None:
         """Store new documents, all or none.
 
-        :raises Problem: 400 when ``check`` refuses one, 403 outside of the scope, 409
-            or 422 when a constraint is violated; its ``index`` is that of the document.
+        :raises Problem: 400 when ``check`` returns errors, 403 outside the scope, 409
+            or 422 when a constraint is violated; its ``index`` is the index of the
+            document.
         """
+        if not cls.is_watched():
+            cls.add(documents)
+            return
         changes = [Change(None, document) for document in documents]
         cls.perform(changes, lambda: cls.add(documents))
 
     @classmethod
-    def overwrite(cls, pairs: Iterable[tuple[Document, Document]]) -> None:
+    def overwrite(cls, pairs: Sequence[tuple[Document, Document]]) -> None:
         """Store changed documents, all or none.
 
-        :param pairs: each as it was read, and its next version.
-        :raises StaleRead: when one is no longer as it was read.
+        :param pairs: each document as it was read, and its next version.
+        :raises StaleRead: when a document has changed since it was read.
         :raises Problem: as :meth:`insert`.
         """
-        changes = [Change(before, after) for before, after in pairs]
         versioned = [(after, before["version"]) for before, after in pairs]
+        if not cls.is_watched():
+            cls.write(versioned)
+            return
+        changes = [Change(before, after) for before, after in pairs]
         cls.perform(changes, lambda: cls.write(versioned))
 
     @classmethod
     def discard(cls, documents: Documents) -> None:
         """Delete documents, all or none.
 
-        :raises StaleRead: when one is no longer as it was read.
-        :raises Problem: 409 when others refer to one.
+        :raises StaleRead: when a document has changed since it was read.
+        :raises Problem: 409 when other records refer to a document.
         """
-        changes = [Change(document, None) for document in documents]
         versioned = [(document, document["version"]) for document in documents]
+        if not cls.is_watched():
+            cls.remove(versioned)
+            return
+        changes = [Change(document, None) for document in documents]
         cls.perform(changes, lambda: cls.remove(versioned))
 
     @classmethod
     def perform(cls, changes: list[Change], act: Callable[[], Any]) -> None:
-        """Let rules and hooks see changes before and after the store makes them."""
-        if not cls.is_watched():
-            act()
-            return
+        """Run rules and hooks before and after the store makes the changes."""
         for index, change in enumerate(changes):
             try:
                 cls.judge(change)
@@ -137,7 +145,7 @@ class Watched(Scoped):
 
     @classmethod
     def judge(cls, change: Change) -> None:
-        """Hold a change against ``check``.
+        """Run ``check`` on a change.
 
         :raises Problem: 400 with every error.
         """

@@ -1,4 +1,4 @@
-"""Who asks for records, and through which path: what a scope depends on."""
+"""The context of a scope: the caller, and the path of the request."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,11 +13,11 @@ from myapp.core.access.caller import Caller
 
 @dataclass(frozen=True)
 class Context:
-    """Who asks for the records of a model.
+    """The caller and the path of a request for records of a model.
 
-    :param caller: ``None`` for one that has not said who it is.
+    :param caller: ``None`` for a request without credentials.
     :param path: the variables in the path of the model's own route, without the id.
-    :param including: what :func:`including` names at the moment.
+    :param including: the names that :func:`including` has set.
     """
 
     caller: Caller | None
@@ -30,8 +30,8 @@ _unscoped: ContextVar[bool] = ContextVar("unscoped", default=False)
 
 
 def current_context(model: Any) -> Context | None:
-    """The context of this request for a model; ``None`` outside of requests, and
-    inside :func:`unscoped`: then every record is in scope."""
+    """The context of this request for a model; ``None`` outside of requests and inside
+    :func:`unscoped`, where every record is in scope."""
     if _unscoped.get():
         return None
     asked = current_app.extensions["current_context"](model)
@@ -43,7 +43,7 @@ def current_context(model: Any) -> Context | None:
 
 @contextmanager
 def unscoped() -> Iterator[None]:
-    """Let code see every record, for what a feature does on its own account."""
+    """Let code see every record, for work that is independent of the caller."""
     token = _unscoped.set(True)
     try:
         yield
@@ -53,9 +53,9 @@ def unscoped() -> Iterator[None]:
 
 @contextmanager
 def including(*names: str) -> Iterator[None]:
-    """Tell scopes to leave a condition out, such as that on deleted records.
+    """Tell scopes to leave out a condition, such as one that hides deleted records.
 
-    :param names: what the scopes of some models know; see ``Context.including``.
+    :param names: names that the scopes of models check in ``Context.including``.
     """
     token = _including.set(_including.get() | set(names))
     try:

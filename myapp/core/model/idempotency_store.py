@@ -1,4 +1,4 @@
-"""What a store keeps of an Idempotency-Key: a claim, and then the response."""
+"""What a store holds for an Idempotency-Key: a claim, and then the kept response."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,11 +6,11 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Claim:
-    """A key of a caller for a route, taken by this request.
+    """The claim of this request on an Idempotency-Key.
 
     :param id: the digest of caller, method, path and key.
-    :param fingerprint: the digest of what was sent.
-    :param owner: this request, and no other.
+    :param fingerprint: the digest of the request.
+    :param owner: an id of this request alone.
     """
 
     id: str
@@ -20,9 +20,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class KeptResponse:
-    """What is stored under a key.
+    """The kept response of a key, or the claim of the request that still runs.
 
-    :param status: of the response; ``None`` while the first request runs.
+    :param status: the status of the response; ``None`` while the first request runs.
     """
 
     fingerprint: str
@@ -32,19 +32,19 @@ class KeptResponse:
 
 
 class ResponseStore(Protocol):
-    """Where the kept responses of a model's routes are: in the store of its records."""
+    """Stores the kept responses of a model's routes, in the store of its records."""
 
     def claim(self, claim: Claim, lease: float) -> KeptResponse | None:
-        """Take a key for ``lease`` seconds.
+        """Claim a key for ``lease`` seconds.
 
-        :returns: what is stored, when the key is taken already.
+        :returns: the stored response or claim, when the key is already claimed.
         """
 
     def keep(self, claim: Claim, response: KeptResponse, life: float) -> None:
         """Store a response for ``life`` seconds with the writes of this request.
 
-        :raises Problem: 409, now or at the commit, when the claim was lost.
+        :raises Problem: 409, now or at the commit, when another request has the claim.
         """
 
     def release(self, claim: Claim) -> None:
-        """Free a key."""
+        """Give up the claim of a key."""

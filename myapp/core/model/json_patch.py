@@ -1,7 +1,7 @@
-"""JSON Patch, RFC 6902, with bounds on what a patch can make of a document.
+"""JSON Patch, RFC 6902, with limits on the size and cost of a patch.
 
-Written here because the library for it shows stored values in its errors and lets
-copies double without end. ``remove`` with a ``value`` is an extension, see
+Written here because the existing library shows stored values in its errors and does not
+limit the size of copies. ``remove`` with a ``value`` is an extension, see
 :func:`remove`.
 """
 
@@ -19,10 +19,10 @@ def apply(document: JSON, patch: Any, max_size: int) -> Any:
     """The result of a JSON Patch on a document, RFC 6902 section 4.
 
     :param document: plain JSON; it is not changed.
-    :param patch: as :func:`check_operations` lets it pass.
-    :param max_size: bytes that the result may have, and that copies may add.
-    :raises Problem: 409 when an operation does not fit what is stored, 413 when it
-        grows too large.
+    :param patch: a patch that :func:`check_operations` has accepted.
+    :param max_size: the maximum size of the result, and of all copies, in bytes.
+    :raises Problem: 409 when an operation does not fit the document, 413 when the
+        document becomes too large.
     """
     root = Root(duplicate(document), max_size)
     for number, operation in enumerate(patch):
@@ -37,7 +37,7 @@ def apply(document: JSON, patch: Any, max_size: int) -> Any:
     return root.value
 
 
-# How many values a patch may compare in all.
+# The maximum number of values that a patch may compare.
 MAX_STEPS = 100_000
 
 
@@ -48,7 +48,7 @@ class PatchConflict(Exception):
 class Root:
     """A document that is being patched.
 
-    :param budget: how many bytes copies may add in all.
+    :param budget: the maximum size of all copies together, in bytes.
     """
 
     def __init__(self, value: Any, budget: int) -> None:
@@ -64,7 +64,7 @@ class Root:
         return value
 
     def add(self, path: str, value: Any) -> None:
-        """Section 4.1: insert into an array, set a member, or replace the root."""
+        """Insert into an array, set a member, or replace the root: section 4.1."""
         tokens = split(path)
         if not tokens:
             self.value = value
@@ -80,7 +80,7 @@ class Root:
             raise PatchConflict("there is nothing at this path")
 
     def remove(self, path: str) -> Any:
-        """Section 4.2; the value that was there."""
+        """Remove the value at a pointer, section 4.2; returns the value."""
         tokens = split(path)
         if not tokens:
             value, self.value = self.value, None
@@ -90,14 +90,14 @@ class Root:
         return parent.pop(key)
 
     def copied(self, value: Any) -> Any:
-        """A copy that shares nothing, paid for from the budget."""
+        """A deep copy; its size is subtracted from the budget."""
         self.budget -= self.size_of(value)
         if self.budget < 0:
             raise Problem("too-large", "The patch makes the record too large.")
         return duplicate(value)
 
     def size_of(self, value: Any) -> int:
-        """The bytes of a value as JSON.
+        """The size of a value as JSON, in bytes.
 
         :raises Problem: 413 when it is too large, or nested too deep to be stored.
         """
@@ -109,7 +109,7 @@ class Root:
             ) from error
 
     def check_size(self) -> None:
-        """Hold the result against what a body may be.
+        """Check the result against the limits of a body.
 
         :raises Problem: 413.
         """
@@ -123,7 +123,7 @@ class Root:
             ) from error
 
     def equal(self, one: Any, other: Any) -> bool:
-        """Whether two values are equal as JSON: 1 is 1.0, and true is neither.
+        """Whether two values are equal as JSON: 1 equals 1.0, and true does not.
 
         :raises Problem: 413 when the patch compares too much.
         """
@@ -142,8 +142,8 @@ class Root:
 
 
 def duplicate(value: Any) -> Any:
-    """A copy that shares nothing, so that neither the record nor the patch, which may
-    be applied again, is changed by a later operation."""
+    """A deep copy, so that later operations change neither the record nor the patch,
+    which may be applied again."""
     return orjson.loads(orjson.dumps(value))
 
 
@@ -157,7 +157,7 @@ def split(path: str) -> list[str]:
 def locate(parent: Any, token: str, beyond: int = 0) -> Any:
     """The key of a token in an object or an array.
 
-    :param beyond: how far behind the last item an index may point.
+    :param beyond: how far after the last item an index may point.
     """
     if isinstance(parent, dict) and token in parent:
         return token
@@ -169,13 +169,13 @@ def locate(parent: Any, token: str, beyond: int = 0) -> Any:
 
 
 def add(root: Root, operation: JSON) -> None:
-    """``add``."""
+    """The operation ``add``."""
     root.add(operation["path"], duplicate(operation["value"]))
 
 
 def remove(root: Root, operation: JSON) -> None:
-    """``remove``; with a ``value``, which RFC 6902 ignores, and an array at its path
-    it takes the first such item out of the array."""
+    """The operation ``remove``. With a ``value``, which RFC 6902 ignores, and an array
+    at its path, it removes the first item that equals the value."""
     if "value" not in operation:
         root.remove(operation["path"])
         return
@@ -191,7 +191,7 @@ def remove(root: Root, operation: JSON) -> None:
 
 
 def replace(root: Root, operation: JSON) -> None:
-    """``replace``: the place must exist."""
+    """The operation ``replace``: the target must exist."""
     tokens = split(operation["path"])
     if not tokens:
         root.value = duplicate(operation["value"])
@@ -201,7 +201,7 @@ def replace(root: Root, operation: JSON) -> None:
 
 
 def move(root: Root, operation: JSON) -> None:
-    """``move``: not into itself."""
+    """The operation ``move``: a value cannot be moved into itself."""
     path, source = operation["path"], operation["from"]
     if path.startswith(f"{source}/"):
         raise PatchConflict("a value cannot be moved into itself")
@@ -209,14 +209,14 @@ def move(root: Root, operation: JSON) -> None:
 
 
 def copy(root: Root, operation: JSON) -> None:
-    """``copy``."""
+    """The operation ``copy``."""
     root.add(operation["path"], root.copied(root.get(operation["from"])))
 
 
 def test(root: Root, operation: JSON) -> None:
-    """``test``; that it fails is all that is told."""
+    """The operation ``test``; its error does not show the stored value."""
     if not root.equal(root.get(operation["path"]), operation["value"]):
-        raise PatchConflict("the value is another one")
+        raise PatchConflict("the value is different")
 
 
 OPERATIONS: dict[str, Callable[[Root, JSON], None]] = {

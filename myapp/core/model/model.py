@@ -1,9 +1,9 @@
-"""The model contract: two JSON Schemas, and what both stores honour.
+"""The model contract: two JSON Schemas, and the rules that every store keeps.
 
-A model is a class. It states ``write_schema`` and ``read_schema``, and what may be
-asked of it. A store adds a handful of primitives in a base class of its own, such as
-:class:`~myapp.core.stores.sql.SqlModel`. All that a client sees is decided here, above
-the stores.
+A model is a class. It states ``write_schema`` and ``read_schema``, and the options of
+its list query. A store adds a few primitives in a base class of its own, such as
+:class:`~myapp.core.stores.sql.SqlModel`. The code here decides what a client sees, for
+all stores.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,8 +35,8 @@ from myapp.core.schema.validator import Validator
 class Computed:
     """A field that is shown, and not stored.
 
-    :param schema: of its value, as JSON.
-    :param value: makes it from the fields of a record, whose values are typed.
+    :param schema: the JSON Schema of its value.
+    :param value: computes it from the fields of a record; their values are typed.
     """
 
     schema: JSON
@@ -44,29 +44,29 @@ class Computed:
 
 
 class Model(Watched):
-    """What every model offers, whatever stores it."""
+    """The base class of every model, in any store."""
 
     #: JSON Schema of a body of POST and PUT; its ``$id`` ends in ``.write.json``.
     write_schema: ClassVar[JSON]
-    #: JSON Schema of what a record shows; derived when it is not stated.
+    #: JSON Schema of a record as clients see it; derived when it is not stated.
     read_schema: ClassVar[JSON]
     #: Fields that the list can be filtered by; each has an index.
     filterable: ClassVar[tuple[str, ...]] = ()
     #: Fields that the list can be sorted by; each has an index.
     sortable: ClassVar[tuple[str, ...]] = ()
-    #: Text that ``q`` looks into.
+    #: Text fields that ``q`` searches.
     searchable: ClassVar[tuple[str, ...]] = ()
-    #: What ``expand`` can embed, by the name that it gets.
+    #: The records that ``expand`` can embed, by the name of the relation.
     relations: ClassVar[dict[str, Relation]] = {}
-    #: The schemas of fields that are stored, and that only the server sets: scope,
-    #: hooks, or code of the feature. Clients read them, unless ``hidden`` names them.
+    #: The schemas of stored fields that only the server sets: from the scope, in hooks,
+    #: or in the feature's code. Clients read them, unless ``hidden`` names them.
     server_properties: ClassVar[dict[str, JSON]] = {}
     #: The fields of ``server_properties`` that clients never see.
     hidden: ClassVar[tuple[str, ...]] = ()
-    #: Fields that are not stored: their value follows from others.
+    #: Fields that are not stored: their values are computed from other fields.
     computed: ClassVar[dict[str, Computed]] = {}
-    #: Whether its own routes write one record and nothing else in SQL; set it to False
-    #: where ``create`` and other methods of a model write more than that.
+    #: Whether a request to its own routes writes one record and nothing else in SQL;
+    #: set it to False when ``create`` or another method of the model writes more.
     lone_writes: ClassVar[bool] = True
     #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
     requires_if_match: ClassVar[bool] = False
@@ -78,11 +78,11 @@ class Model(Watched):
     writable: ClassVar[tuple[str, ...]]
     #: The fields that clients see, in order.
     shown: ClassVar[tuple[str, ...]]
-    #: What each field is set to when it is left out of a body.
+    #: The value of each field that is left out of a body.
     defaults: ClassVar[Document]
-    #: How a string becomes what is stored, for the fields where it matters.
+    #: Functions that turn the text of a field into its value, where they differ.
     parsers: ClassVar[dict[str, Callable[[str], Any]]]
-    #: The fields that clients read, and only the server sets.
+    #: The fields that clients read and that only the server sets.
     owned: ClassVar[frozenset[str]]
     #: The schema of each field that is stored.
     stored_properties: ClassVar[dict[str, JSON]]
@@ -94,7 +94,7 @@ class Model(Watched):
 
     @classmethod
     def compile_schemas(cls) -> None:
-        """Derive from the schemas and declarations all that a request needs."""
+        """Derive everything that requests need from the schemas and declarations."""
         properties = cls.write_schema["properties"]
         if "read_schema" not in cls.__dict__:
             cls.read_schema = derive_read_schema(cls.write_schema, cls.server_shown())
@@ -133,7 +133,7 @@ class Model(Watched):
 
     @classmethod
     def server_shown(cls) -> dict[str, JSON]:
-        """The schemas of the fields beside the write schema that clients read."""
+        """The schemas of the fields that clients read, and only the server sets."""
         stored = {
             name: nullable(field)
             for name, field in cls.server_properties.items()
@@ -149,7 +149,7 @@ class Model(Watched):
     def get_or_404(cls, id: str) -> Record:
         """The record with an id.
 
-        :raises Problem: 404 when there is none.
+        :raises Problem: 404 when it does not exist.
         """
         found = cls.read([id])
         if not found:
@@ -171,7 +171,7 @@ class Model(Watched):
 
     @classmethod
     def list(cls, query: ListQuery = ListQuery()) -> Page:
-        """One page of records, with what the query asks to embed."""
+        """One page of records, with the relations that the query embeds."""
         scoped = cls.in_scope(query)
         documents = cls.find(scoped, query.limit + 1)
         page = documents[: query.limit]
@@ -183,7 +183,7 @@ class Model(Watched):
 
     @classmethod
     def show(cls, document: Document, fields: Sequence[str] | None = None) -> Document:
-        """What a client sees of a document.
+        """The fields of a document that a client sees.
 
         :param fields: the fields to show; all when it is ``None``.
         """
@@ -201,7 +201,7 @@ class Model(Watched):
 
     @classmethod
     def show_many(cls, documents: Documents, query: ListQuery) -> Documents:
-        """What a client sees of documents; each relation costs one read for all."""
+        """What a client sees of documents; each relation costs one read in all."""
         items = [cls.show(document, query.fields) for document in documents]
         for name in query.expand:
             relation = cls.relations[name]
@@ -239,8 +239,8 @@ class Model(Watched):
 
     @classmethod
     def stored(cls, body: Mapping[str, Any], partial: bool = False) -> Document:
-        """A valid body as the store holds it: typed, and with its defaults; if it is
-        ``partial``, with the fields that it names, ``null`` as their defaults."""
+        """A valid body as the store holds it: typed, and with defaults. A ``partial``
+        body keeps only the fields that it names; ``null`` becomes the default."""
         fields = {**cls.defaults, **body}
         if partial:
             fields = {
@@ -254,7 +254,7 @@ class Model(Watched):
 
     @classmethod
     def typed(cls, document: Document) -> Document:
-        """A document with dates, decimals and moments instead of their texts."""
+        """A document with dates, decimals and date-times instead of their strings."""
         properties = cls.stored_properties
         return {
             name: typed(value, properties.get(name, {}))
@@ -263,14 +263,14 @@ class Model(Watched):
 
     @classmethod
     def writable_fields(cls, document: Document) -> JSON:
-        """What a client may both read and write of a document, as JSON."""
+        """The writable fields of a document, as JSON."""
         fields: JSON = plain({name: document[name] for name in cls.writable})
         return fields
 
     @classmethod
     def completed(cls, record: Record, fields: Any) -> Any:
-        """The whole body after writable fields were changed: ``null`` leaves a field
-        out, unless its schema allows null, and fields that clients cannot read keep
+        """The whole body after writable fields were changed. A field with ``null`` is
+        left out, unless its schema allows null. Fields that clients cannot read keep
         their values."""
         if not isinstance(fields, dict):
             return fields

@@ -1,9 +1,9 @@
 """PATCH: JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902).
 
-Both work on the writable fields of a record: those that a client may write and read,
-as it would read them. Other fields cannot be changed, tested or copied, and are refused
-like fields that do not exist. Neither changes the record itself; the result is a whole
-body, which the write schema validates.
+Both work on the writable fields of a record: the fields that a client may write and
+read, with the values that it reads. Other fields cannot be changed, tested or copied;
+they are refused like fields that do not exist. A patch does not change the record
+itself: its result is a whole body, which the write schema validates.
 """
 
 import re
@@ -52,11 +52,11 @@ JSON_PATCH = Validator(JSON_PATCH_SCHEMA)
 
 
 class PatchKind(NamedTuple):
-    """What a media type of PATCH means.
+    """The meaning of a media type of PATCH.
 
     :param check: refuses a body that is not such a patch, or that names other fields.
-    :param apply: the result of a patch on writable fields; its third argument is the
-        largest size of the result, in bytes.
+    :param apply: returns the result of a patch on writable fields; its third argument
+        is the maximum size of the result, in bytes.
     :param refusal: the problem of a patch with an invalid result. A JSON Patch with an
         invalid result is a 422 (RFC 5789 section 2.2), since its own schema cannot
         exclude it. A merge patch with an invalid result is a 400.
@@ -68,17 +68,17 @@ class PatchKind(NamedTuple):
 
 
 def kind_of(media_type: str) -> PatchKind:
-    """What a media type of :data:`PATCH_TYPES` means."""
+    """The meaning of a media type of :data:`PATCH_TYPES`."""
     if media_type == JSON_PATCH_TYPE:
         return PatchKind(check_operations, apply_operations, "unprocessable")
     return PatchKind(check_members, apply_merge, "invalid-body")
 
 
 def apply_merge(fields: JSON, patch: Any, _max_size: int) -> Any:
-    """The result of a merge patch; it is never larger than both together.
+    """The result of a merge patch; it is never larger than fields and patch together.
 
-    A ``null`` for a field that clients cannot read stays in the result, as an order to
-    reset that field.
+    A ``null`` for a field that clients cannot read stays in the result, so that the
+    field is reset.
     """
     resets = {name: None for name in patch if patch[name] is None}
     hidden = {name: None for name in resets if name not in fields}
@@ -88,7 +88,7 @@ def apply_merge(fields: JSON, patch: Any, _max_size: int) -> Any:
 def apply_operations(fields: JSON, patch: Any, max_size: int) -> Any:
     """The result of a JSON Patch on writable fields.
 
-    :raises Problem: 422 when the result has another member.
+    :raises Problem: 422 when the result has a member that is not a writable field.
     """
     result = apply(fields, patch, max_size)
     unknown = set(result) - set(fields) if isinstance(result, dict) else ()
@@ -130,13 +130,13 @@ def check_members(patch: Any, model: type[Model]) -> None:
 
 
 def other_bodies(model: type[Model]) -> dict[str, JSON]:
-    """The schemas of the bodies that PATCH takes, except that of plain JSON."""
+    """The schemas of the bodies of PATCH, except that of ``application/json``."""
     merge_patch = model.patch_validator.schema
     return {MERGE_TYPES[0]: merge_patch, JSON_PATCH_TYPE: json_patch_schema(model)}
 
 
 def json_patch_schema(model: type[Model]) -> JSON:
-    """The schema of a JSON Patch of a model; paths stay in its writable fields."""
+    """The schema of a JSON Patch of a model; its paths begin with a writable field."""
     names = "|".join(re.escape(pointer(name)[1:]) for name in model.writable)
     below = {"type": "string", "pattern": f"^(/({names})(/([^~/]|~[01])*)*)?$"}
     members = JSON_PATCH_SCHEMA["items"]["properties"]
@@ -158,7 +158,7 @@ def json_patch_schema(model: type[Model]) -> JSON:
 
 
 def check_operations(patch: Any, model: type[Model]) -> None:
-    """Refuse what is not a JSON Patch, or reaches outside the writable fields.
+    """Refuse a body that is not a JSON Patch, or that uses other than writable fields.
 
     :raises Problem: 400 with every mistake, 413 for too many operations.
     """

@@ -1,6 +1,6 @@
-"""Records: what a store gives back, and what can be done with it."""
+"""Records: the objects that a model returns, with their methods."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,14 +9,14 @@ from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import Validator
 
 Document = dict[str, Any]
-# Named out here, because the contract has a method called list.
+# Defined at module level, because the model has a method called list.
 Documents = list[Document]
 #: A document to write or to remove, with the version that it must have.
 Versioned = tuple[Document, int]
 
 
 class Recorded(Protocol):
-    """What a record asks of its model class."""
+    """The part of a model class that a record uses."""
 
     write_validator: Validator
     patch_validator: Validator
@@ -26,10 +26,10 @@ class Recorded(Protocol):
     has_scope: bool
 
     def show(self, document: Document) -> Document:
-        """What a client sees of a document."""
+        """The fields of a document that a client sees."""
 
     def show_many(self, documents: Documents, query: ListQuery) -> Documents:
-        """What a client sees of documents, with what it has selected."""
+        """What a client sees of documents, with its selection."""
 
     def stored(self, body: Mapping[str, Any], partial: bool = False) -> Document:
         """A valid body as the store holds it."""
@@ -38,9 +38,9 @@ class Recorded(Protocol):
         """The next version of a document."""
 
     def read(self, ids: Sequence[str]) -> Documents:
-        """The documents with these ids, those in scope."""
+        """The documents in scope among these ids."""
 
-    def overwrite(self, pairs: Iterable[tuple[Document, Document]]) -> None:
+    def overwrite(self, pairs: Sequence[tuple[Document, Document]]) -> None:
         """Store changed documents."""
 
     def discard(self, documents: Documents) -> None:
@@ -48,10 +48,10 @@ class Recorded(Protocol):
 
 
 class Record:
-    """One stored record: a document, and what can be done with it.
+    """One stored record: a document and its methods.
 
-    :param model: the model class that it belongs to.
-    :param document: its fields, hidden ones included, as the store holds them.
+    :param model: its model class.
+    :param document: its fields, including hidden ones, as the store holds them.
     """
 
     __slots__ = ("model", "document")
@@ -70,15 +70,15 @@ class Record:
 
     @property
     def version(self) -> int:
-        """How many times it was written, from 1; shown as the ETag."""
+        """The number of times it was written, from 1; shown as the ETag."""
         return int(self.document["version"])
 
     def as_json(self) -> Document:
-        """What a client sees: the fields of the read schema."""
+        """The fields of the read schema."""
         return self.model.show(self.document)
 
     def replace(self, from_json: Mapping[str, Any]) -> "Record":
-        """Replace what can be written; an optional field left out is reset.
+        """Replace all fields of the write schema; an optional field left out is reset.
 
         :param from_json: a body; it is validated against the write schema.
         :raises Problem: 400 as the schema says, 409 or 422 when a constraint of the
@@ -90,14 +90,15 @@ class Record:
     def update(self, from_json: Mapping[str, Any]) -> "Record":
         """Change the fields that are given, and keep the others.
 
-        :param from_json: some members of a body; validated by the patch schema.
+        :param from_json: some members of a body; they are validated against the patch
+            schema.
         :raises Problem: as :meth:`replace`.
         """
         self.model.patch_validator.check(from_json)
         return self.write(self.model.stored(from_json, partial=True))
 
     def write(self, fields: Document) -> "Record":
-        """Store typed fields over its own, as its next version.
+        """Overwrite its fields with typed fields, as its next version.
 
         :raises StaleRead: when another request has changed it meanwhile.
         """
@@ -109,7 +110,7 @@ class Record:
     def delete(self) -> None:
         """Delete it.
 
-        :raises Problem: 409 when others refer to it.
+        :raises Problem: 409 when other records refer to it.
         :raises StaleRead: when another request has changed or deleted it meanwhile.
         """
         self.model.discard([self.document])
@@ -121,7 +122,7 @@ class Page:
 
     :param items: what a client sees of each record.
     :param last: the last document, where the next page begins; ``None`` at the end.
-    :param total: how many records match in all, when that was asked for.
+    :param total: the number of records that match, when the query asks for it.
     """
 
     items: Documents
@@ -131,10 +132,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Relation:
-    """A record that others refer to, and that can be embedded in them.
+    """A reference to another record, which ``expand`` can embed.
 
-    :param field: the field that holds its id.
-    :param model: its model.
+    :param field: the field that holds the id of the other record.
+    :param model: the model of the other record.
     """
 
     field: str

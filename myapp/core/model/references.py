@@ -1,4 +1,4 @@
-"""References to records that no foreign key watches: to Redis, or out of it."""
+"""References to records that no foreign key checks: to or from a model in Redis."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from myapp.core.model.record import Documents, Relation
 
 
 def refers_to_nothing(fields: Iterable[str]) -> Problem:
-    """The problem of fields that hold the id of no record."""
+    """The problem of fields that hold the id of a record that does not exist."""
     return Problem(
         "unprocessable",
         "The body refers to a record that does not exist.",
@@ -20,10 +20,10 @@ def refers_to_nothing(fields: Iterable[str]) -> Problem:
 
 
 def check_references(relations: Iterable[Relation], documents: Documents) -> None:
-    """Make sure that what documents refer to exists now; nothing keeps it from being
+    """Check that the records to which documents refer exist now; they can still be
     deleted later.
 
-    :raises Problem: 422, its ``index`` that of the document.
+    :raises Problem: 422; its ``index`` is the index of the document.
     """
     for relation in relations:
         ids = [document[relation.field] for document in documents]

@@ -1,8 +1,8 @@
-"""Scope: which records exist for the caller and the path of a request.
+"""Scope: the records that exist for the caller and the path of a request.
 
-A scope is a list of conditions. Every way to a record obeys them: list, count, get,
-replace, patch, delete, batch, ``expand`` and references. Outside of requests, in
-commands for example, every record is in scope.
+A scope is a list of conditions. Every access to a record checks them: list, count, get,
+replace, patch, delete, batch, ``expand`` and references. Outside of requests, for
+example in commands, every record is in scope.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,18 +20,18 @@ Conditions = tuple[Filter, ...]
 
 
 class Scoped(Storage):
-    """What a scope adds to the primitives of a store."""
+    """Adds the scope to the primitives of a store."""
 
     #: Whether :meth:`scope` may return conditions.
     has_scope: ClassVar[bool] = False
 
     @classmethod
     def scope(cls, context: Context) -> Conditions:
-        """The conditions on every record that exists in a context.
+        """The conditions that every record in scope fulfils.
 
-        A new record takes the values of those that compare with one value. Fields that
-        clients never see may be used; what is compared with one value belongs into
-        ``scoped_by``. By default: the variables of the path.
+        A condition that compares a field with one value also sets this field of a new
+        record; name such a field in ``scoped_by``. Conditions may use fields that
+        clients never see. The default conditions are the variables of the path.
         """
         return tuple(equal(name, value) for name, value in context.path.items())
 
@@ -45,7 +45,7 @@ class Scoped(Storage):
 
     @classmethod
     def in_scope(cls, query: ListQuery) -> ListQuery:
-        """A query that finds only what is in scope."""
+        """A query that finds only records in scope."""
         conditions = cls.conditions()
         if not conditions:
             return query
@@ -53,7 +53,7 @@ class Scoped(Storage):
 
     @classmethod
     def read(cls, ids: Sequence[str]) -> Documents:
-        """The documents with these ids, those that exist in scope, in any order."""
+        """The documents that exist in scope among these ids, in any order."""
         documents = cls.read_many(ids)
         conditions = cls.conditions()
         if not conditions:
@@ -68,7 +68,7 @@ class Scoped(Storage):
 
     @classmethod
     def scope_values(cls) -> Document:
-        """What a new record takes from the scope of this request."""
+        """The values that the scope of this request sets in a new record."""
         return {
             condition.field: condition.values[0]
             for condition in cls.conditions()
@@ -79,7 +79,7 @@ class Scoped(Storage):
     def refuse_outside(cls, documents: Iterable[Document]) -> None:
         """Refuse to write a document that would not be in scope.
 
-        :raises Problem: 403, its ``index`` that of the document.
+        :raises Problem: 403; its ``index`` is the index of the document.
         """
         conditions = cls.conditions()
         for index, document in enumerate(documents if conditions else ()):

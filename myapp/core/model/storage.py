@@ -1,4 +1,4 @@
-"""What a store implements for its models: a handful of primitives."""
+"""The primitives that a store implements for its models."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -9,26 +9,26 @@ from myapp.core.query.list_query import ListQuery
 
 
 class Storage:
-    """The primitives of a store. They know nothing of scope, hooks and rules: code
-    calls the methods of a model that are built on them."""
+    """The primitives of a store. They know no scope, hooks and rules: code calls the
+    methods of a model that are built on them."""
 
-    #: Fields that scope compares with one value; each has an index.
+    #: Fields that the scope compares with one value; each has an index.
     scoped_by: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def kept_responses(cls) -> ResponseStore:
-        """Where the responses to requests with an Idempotency-Key are kept."""
+        """The store of the kept responses of its routes."""
         raise NotImplementedError
 
     @classmethod
     def read_many(cls, ids: Sequence[str]) -> Documents:
-        """The documents with these ids, those that exist, in any order."""
+        """The documents that exist among these ids, in any order."""
         raise NotImplementedError
 
     @classmethod
     def find(cls, query: ListQuery, limit: int) -> Documents:
-        """At most ``limit`` documents that match, in the order of the query, after
-        the place where it starts."""
+        """At most ``limit`` documents that match, in the order of the query, starting
+        after ``query.after``."""
         raise NotImplementedError
 
     @classmethod
@@ -40,30 +40,30 @@ class Storage:
     def add(cls, documents: Documents) -> None:
         """Store new documents, all or none.
 
-        :raises Problem: 409 or 422, its ``index`` that of the document, when a
-            constraint is violated.
+        :raises Problem: 409 or 422 when a constraint is violated; its ``index`` is the
+            index of the document.
         """
         raise NotImplementedError
 
     @classmethod
     def write(cls, changes: Iterable[Versioned]) -> None:
-        """Overwrite documents whose versions are still as expected, all or none.
+        """Overwrite documents that still have the expected versions, all or none.
 
-        :raises StaleRead: when one is not.
+        :raises StaleRead: when a document has another version.
         :raises Problem: as :meth:`add`.
         """
         raise NotImplementedError
 
     @classmethod
     def remove(cls, changes: Iterable[Versioned]) -> None:
-        """Delete documents whose versions are still as expected, all or none.
+        """Delete documents that still have the expected versions, all or none.
 
-        :raises StaleRead: when one is not.
-        :raises Problem: 409 when others refer to one.
+        :raises StaleRead: when a document has another version.
+        :raises Problem: 409 when other records refer to a document.
         """
         raise NotImplementedError
 
     @classmethod
     def typed(cls, document: Document) -> Any:
-        """A document with the values that code compares: dates, decimals, moments."""
+        """A document with typed values: dates, decimals, date-times."""
         raise NotImplementedError

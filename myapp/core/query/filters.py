@@ -1,7 +1,7 @@
 """Filters of the list query: a field, an operator, and a value typed by the schema.
 
-Semantics, the same on each store: text is compared by code point; a field that is
-unset matches ``ne`` and nothing else.
+The semantics are the same on each store: text is compared by code point; a field that
+is unset matches only ``ne``.
 """
 
 import math
@@ -34,7 +34,7 @@ NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?\Z", re.
 class Filter:
     """One condition.
 
-    :param values: one value, or those of ``in``.
+    :param values: one value, or the values of ``in``.
     """
 
     field: str
@@ -42,7 +42,7 @@ class Filter:
     values: tuple[Any, ...]
 
     def matches(self, document: Mapping[str, Any]) -> bool:
-        """Whether a document with typed values passes."""
+        """Whether a document with typed values fulfils the condition."""
         value = document[self.field]
         if self.operator == "null":
             return (value is None) is self.values[0]
@@ -62,7 +62,7 @@ def is_unset(field: str) -> Filter:
 
 
 def one_of(field: str, values: Iterable[Any]) -> Filter:
-    """The condition that a field has one of some values; with no values, nothing
+    """The condition that a field has one of these values; without values, no record
     fulfils it."""
     return Filter(field, "in", tuple(values))
 
@@ -82,9 +82,9 @@ COMPARE: dict[str, Callable[[Any, tuple[Any, ...]], bool]] = {
 
 
 def scalar_type(field: JSON) -> str:
-    """The type of a property beside ``null``.
+    """The type of a property, apart from ``null``.
 
-    :raises TypeError: when it has several, or holds more than one value; such a
+    :raises TypeError: when it has several types, or is an array or an object; such a
         field cannot be filtered or sorted.
     """
     types = field.get("type")
@@ -99,7 +99,7 @@ def scalar_type(field: JSON) -> str:
 
 
 def operators(field: JSON) -> tuple[str, ...]:
-    """The operators that a property takes."""
+    """The operators that a property supports."""
     kind = scalar_type(field)
     if kind == "boolean" or field.get("format") == "uuid":
         return EXACT_OPERATORS
@@ -109,9 +109,9 @@ def operators(field: JSON) -> tuple[str, ...]:
 
 
 def parser(field: JSON) -> Callable[[str], Any]:
-    """What turns the text of a query into a value of a property.
+    """The function that turns the text of a query into a value of a property.
 
-    It raises ValueError with a sentence that says what is expected.
+    It raises ValueError with a text that says what is expected.
     """
     kind = scalar_type(field)
     if kind == "integer":
@@ -155,7 +155,7 @@ def parse_choice(text: str, known: list[str]) -> str:
 
 
 def typed(value: Any, field: JSON) -> Any:
-    """A value as JSON holds it, as the store compares it."""
+    """A JSON value converted to the type that stores compare."""
     parse = PARSERS.get(field.get("format", ""))
     if isinstance(value, str) and parse is not None:
         return parse(value)
@@ -165,7 +165,7 @@ def typed(value: Any, field: JSON) -> Any:
 
 
 def sort_key(value: Any) -> str:
-    """Text that sorts by code point as the value does; for indexes that are text."""
+    """A text whose order by code point is the order of the values; for text indexes."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, int):
@@ -173,7 +173,7 @@ def sort_key(value: Any) -> str:
     if isinstance(value, float):
         return float_key(value)
     if isinstance(value, Decimal):
-        # As wide as the format allows: 28 digits before the point, 10 after it.
+        # The format allows 28 digits before the point and 10 after it.
         return f"{int(EXACT_CONTEXT.scaleb(value, 10)) + 10**38:039d}"
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26)
@@ -183,7 +183,7 @@ def sort_key(value: Any) -> str:
 
 
 def float_key(value: float) -> str:
-    """The bits of a double, arranged so that they sort as the numbers do."""
+    """The bits of a double, arranged so that they sort like the numbers."""
     bits = int.from_bytes(DOUBLE.pack(value + 0.0), "big")
     bits = bits ^ (2**64 - 1) if bits >> 63 else bits | 2**63
     return f"{bits:016x}"

@@ -1,7 +1,7 @@
-"""The list query: what a client may ask of a collection, parsed and checked.
+"""The list query: the query string of a list request, parsed and checked.
 
-Everything that a model does not declare is refused with the same 400, whether the
-field exists, is hidden, or does not exist at all.
+A field that the model does not declare is refused with the same 400, whether the field
+exists, is hidden, or does not exist.
 """
 
 import re
@@ -26,7 +26,7 @@ DIGITS = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 FILTER = re.compile(r"(\w+)(?:\[(\w+)\])?\Z", re.ASCII)
 
 Sort = tuple[str, bool]
-#: Newest first: ids are in the order of time.
+#: Newest first: ids sort by time.
 NEWEST: tuple[Sort, ...] = (("id", True),)
 
 
@@ -34,15 +34,15 @@ NEWEST: tuple[Sort, ...] = (("id", True),)
 class ListQuery:
     """One page of a collection.
 
-    :param filters: conditions that all hold.
-    :param words: text that each record contains, in the fields for search.
-    :param sort: fields, each with whether it is descending; the last one is the id, so
-        that no two records are equal.
-    :param limit: records on the page.
-    :param cursor: the text that says where the page begins, not yet read.
-    :param after: the values of ``sort`` in the last record of the page before.
-    :param offset: records to leave out at the start.
-    :param count: whether the total is asked for.
+    :param filters: conditions that a record must fulfil, all of them.
+    :param words: words that each record contains, in its ``searchable`` fields.
+    :param sort: pairs of a field and whether it is descending; the last field is the
+        id, so that no two records are equal.
+    :param limit: the number of records on the page.
+    :param cursor: the cursor in the URL, not yet parsed.
+    :param after: the values of ``sort`` in the last record of the previous page.
+    :param offset: the number of records to skip at the start.
+    :param count: whether the response contains the total.
     :param fields: the fields to show, ``None`` for all.
     :param expand: the relations to embed.
     """
@@ -59,16 +59,17 @@ class ListQuery:
     expand: tuple[str, ...] = ()
 
     def starting_after(self, place: tuple[Any, ...]) -> "ListQuery":
-        """The same query for the page after a place, see ``after``."""
+        """The same query for the page that starts after a place; see ``after``."""
         return replace(self, after=place)
 
 
 @dataclass(frozen=True)
 class Queryable:
-    """What may be asked of a model, compiled from its declarations.
+    """The query options of a model, compiled from its declarations.
 
-    :param properties: of the read schema; ``filterable`` and so on name some.
-    :param relations: what can be embedded.
+    :param properties: the properties of the read schema; ``filterable``, ``sortable``
+        and ``searchable`` name some of them.
+    :param relations: the relations that can be embedded.
     """
 
     properties: Mapping[str, JSON]
@@ -84,7 +85,7 @@ class Queryable:
         operators = {name: filters.operators(known[name]) for name in self.filterable}
         for name in self.searchable:
             if filters.scalar_type(known[name]) != "string":
-                raise TypeError(f"{name} is no text to search")
+                raise TypeError(f"{name} is not a string and cannot be searched")
         names = {*self.filterable, *self.sortable, "id"}
         parsers = {name: filters.parser(known[name]) for name in names}
         object.__setattr__(self, "operators", operators)
@@ -108,9 +109,9 @@ class Queryable:
 
 
 def parse_query(model: Queryable, query_string: bytes) -> ListQuery:
-    """The list query in a URL; the cursor is left as text.
+    """The list query in a URL; its cursor is not yet parsed.
 
-    :raises Problem: 400 for a parameter, field, operator or value that is unknown.
+    :raises Problem: 400 for an unknown parameter, field or operator, or a bad value.
     """
     if not query_string:
         return ListQuery()
@@ -140,7 +141,7 @@ def parse_query(model: Queryable, query_string: bytes) -> ListQuery:
 
 
 def parse_selection(model: Queryable, query_string: bytes) -> ListQuery:
-    """The selection of a single record: which fields to show, and what to embed.
+    """The selection of a single record: the fields to show and the relations to embed.
 
     :raises Problem: 400 for an unknown parameter, field or relation.
     """
@@ -150,9 +151,9 @@ def parse_selection(model: Queryable, query_string: bytes) -> ListQuery:
 
 
 def single_arguments(query_string: bytes) -> dict[str, str]:
-    """The parameters of a query string, each of which may come once.
+    """The parameters of a query string; each may be given once.
 
-    :raises Problem: 400 when one comes twice.
+    :raises Problem: 400 when one is given twice.
     """
     pairs = parse_qsl(query_string.decode(), keep_blank_values=True)
     arguments = dict(pairs)
@@ -166,7 +167,7 @@ def single_arguments(query_string: bytes) -> dict[str, str]:
 def add_selection(
     model: Queryable, query: ListQuery, rest: dict[str, str]
 ) -> ListQuery:
-    """Add ``fields`` and ``expand``, and refuse whatever is left."""
+    """Add ``fields`` and ``expand``, and refuse every other parameter in ``rest``."""
     shown = parse_names(rest.pop("fields", None), "fields", model.properties)
     embedded = parse_names(rest.pop("expand", None), "expand", model.relations)
     for name in rest:
@@ -175,14 +176,14 @@ def add_selection(
 
 
 def known_names(model: Queryable) -> str:
-    """The parameters that a list takes, for the error about another one."""
+    """The parameters that a list supports, for the error about an unknown one."""
     return ", ".join(model.parameters())
 
 
 def parse_filter(
     model: Queryable, name: str, field: str, operator: str | None, text: str
 ) -> Filter:
-    """One filter with its typed values."""
+    """One filter, with its values typed."""
     allowed = model.operators[field]
     operator = operator or "eq"
     if operator not in allowed or name == f"{field}[eq]":
@@ -210,7 +211,7 @@ def parse_words(model: Queryable, text: str | None) -> tuple[str, ...]:
 
 
 def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
-    """The fields to sort by; the id comes last, in the direction of the first field."""
+    """The fields to sort by; the id is added last, in the direction of the first."""
     if text is None:
         return NEWEST
     allowed = ("id", *model.sortable)
@@ -229,7 +230,7 @@ def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
 
 
 def parse_names(text: str | None, name: str, allowed: Any) -> tuple[str, ...] | None:
-    """Names from a list, comma-separated."""
+    """The names in a comma-separated list."""
     if text is None:
         return None
     names = tuple(dict.fromkeys(text.split(",")))
@@ -239,14 +240,14 @@ def parse_names(text: str | None, name: str, allowed: Any) -> tuple[str, ...] | 
 
 
 def parse_page_number(name: str, text: str | int, least: int, most: int) -> int:
-    """A number in plain digits between two bounds."""
+    """A number, written in digits only, between two bounds."""
     if not DIGITS.match(str(text)) or not least <= int(text) <= most:
         raise invalid_parameter(name, f"must be a number from {least} to {most}")
     return int(text)
 
 
 def parse_count(text: str | None) -> bool:
-    """Whether the total is asked for."""
+    """Whether the response contains the total."""
     if text not in (None, "exact"):
         raise invalid_parameter("count", "must be exact, or left out")
     return text == "exact"

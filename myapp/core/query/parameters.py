@@ -1,7 +1,7 @@
-"""What the parameters of a list query are, as JSON Schemas, for documentation.
+"""The parameters of a list query as JSON Schemas, for documentation.
 
-A list is one text with commas, and its pattern says what may stand between them:
-clients differ in how they write arrays into a URL, and agree on text.
+A list of values is one string with commas, and its pattern describes the values.
+Clients write arrays into a URL in different ways, but strings in the same way.
 """
 
 import re
@@ -15,7 +15,7 @@ DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 MAX_OFFSET = 1000
 MAX_WORDS = 8
-# What ``str.split`` finds between words, for a class in a pattern.
+# The characters that separate words in ``str.split``, for a character class.
 BLANKS = r"\t-\r\x1c-\x20\x85\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 WORD, BLANK = f"[^{BLANKS}]+", f"[{BLANKS}]"
 WORDS = f"^{BLANK}*{WORD}({BLANK}+{WORD}){{0,{MAX_WORDS - 1}}}{BLANK}*$"
@@ -45,8 +45,8 @@ PAGE_PARAMETERS: dict[str, JSON] = {
         "description": "Ask for the total.",
     },
 }
-# One value of a filter, by the type of its field; narrower than what is taken, where
-# that is a matter of digits.
+# The pattern of one value of a filter, by the type of its field. For numbers it allows
+# fewer digits than the server accepts.
 VALUES = {
     "integer": r"-?(0|[1-9][0-9]{0,17})",
     "number": r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?([eE][+-]?[0-9]{1,2})?",
@@ -56,9 +56,9 @@ VALUES = {
 
 
 def filter_parameters(field: str, schema: JSON, operators: Iterable[str]) -> JSON:
-    """The parameters of one field, by what stands in the URL.
+    """The parameters of one field, by their names in the URL.
 
-    :param schema: of the field, as records show it.
+    :param schema: the schema of the field in the read schema.
     """
     names = {
         operator: field if operator == "eq" else f"{field}[{operator}]"
@@ -89,7 +89,7 @@ def filter_schema(field: JSON, operator: str) -> JSON:
 
 
 def value_pattern(field: JSON) -> str:
-    """The pattern of one value among several."""
+    """The pattern of one value in a list of values."""
     if "enum" in field:
         return alternatives(map(str, choices(field)))
     by_type = VALUES[filters.scalar_type(field)]
@@ -102,7 +102,7 @@ def choices(field: JSON) -> list[str]:
 
 
 def alternatives(names: Iterable[str]) -> str:
-    """A pattern that is one of some names."""
+    """A pattern that matches one of these names."""
     return f"({'|'.join(map(re.escape, names))})"
 
 

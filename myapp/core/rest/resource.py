@@ -55,10 +55,18 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
 
 
 class ModelResource(Resource):
-    """A resource over a model. Of the variables in its path, its methods take the id;
-    the others go to the scope of the model."""
+    """A resource over a model."""
 
     model: ClassVar[type[Model]]
+
+    def writes_alone(self) -> bool:
+        """Not with rules and hooks, which may write more."""
+        return self.lone_writes and not self.model.is_watched()
+
+
+class NestedResource(ModelResource):
+    """A resource below another one. Of the variables in its path, its methods take the
+    id; the others go to the scope of the model."""
 
     def dispatch_request(self, **kwargs: Any) -> Response:
         """Call the method, if the records exist that the path names.
@@ -66,15 +74,11 @@ class ModelResource(Resource):
         :raises Problem: 404 when one does not.
         """
         own = {"id": kwargs.pop("id")} if "id" in kwargs else {}
-        for relation in self.model.relations.values() if kwargs else ():
+        for relation in self.model.relations.values():
             if relation.field in kwargs:
                 if not relation.model.read([str(kwargs[relation.field])]):
                     raise Problem("not-found")
         return super().dispatch_request(**own)
-
-    def writes_alone(self) -> bool:
-        """Not with rules and hooks, which may write more."""
-        return self.lone_writes and not self.model.is_watched()
 
 
 def has_key(method: str) -> bool:

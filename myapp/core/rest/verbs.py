@@ -24,7 +24,7 @@ from myapp.core.query.list_query import (
 from myapp.core.rest.api import Namespace
 from myapp.core.rest.cursor import make_cursor, read_cursor
 from myapp.core.rest.etags import check_write, etag, is_unchanged
-from myapp.core.rest.resource import ModelResource, Resource
+from myapp.core.rest.resource import ModelResource, NestedResource, Resource
 from myapp.core.schema.names import snake
 from myapp.core.schema.derive import list_schema, view_schema
 
@@ -76,7 +76,8 @@ def routes_from_model(
         if access:
             members["access"] = access
         name = f"{model.__name__}{base.__name__}"
-        namespace.route(f"{path.rstrip('/')}{url}")(type(name, (base,), members))
+        bases = (NestedResource, base) if variables else (base,)
+        namespace.route(f"{path.rstrip('/')}{url}")(type(name, bases, members))
     namespace.served.append(model)
 
 

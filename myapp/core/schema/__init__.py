@@ -1,5 +1,5 @@
-"""JSON in and out, judged: strict parsing, formats, JSON Schemas and what is derived
-from them."""
+"""JSON input and output: strict parsing, formats, JSON Schemas, and the schemas that
+are derived from them."""
 
 from myapp.core.schema.derive import SERVER_FIELDS, derive_read_schema
 from myapp.core.schema.strict_json import JSON

@@ -1,18 +1,18 @@
-"""The schemas that follow from a write schema, so that no property is written twice."""
+"""Schemas derived from a write schema, so that each property is written once."""
 
 from collections.abc import Mapping
 from copy import deepcopy
 
 from myapp.core.schema.strict_json import JSON
 
-# The fields that the server owns, in the order in which a record shows them.
+# The fields that the server sets, in the order in which a record shows them.
 SERVER_FIELDS: dict[str, JSON] = {
     "id": {"type": "string", "format": "uuid", "readOnly": True},
     "created_at": {"type": "string", "format": "date-time", "readOnly": True},
     "updated_at": {"type": "string", "format": "date-time", "readOnly": True},
     "version": {"type": "integer", "minimum": 1, "readOnly": True},
 }
-# The UUIDv7 of RFC 9562, appendix A.6, and the moment that is in it.
+# The UUIDv7 of RFC 9562, appendix A.6, and its timestamp.
 SERVER_EXAMPLE: JSON = {
     "id": "017f22e2-79b0-7cc3-98c4-dc0c0c07398f",
     "created_at": "2022-02-22T19:22:22Z",
@@ -24,12 +24,12 @@ SERVER_EXAMPLE: JSON = {
 def derive_read_schema(
     write_schema: JSON, added: Mapping[str, JSON] | None = None
 ) -> JSON:
-    """The schema of what a record shows: the fields that the server owns, then what
-    can be written, each always present, ``null`` where an optional one is unset.
+    """The schema of a record as clients see it: the fields that the server sets, then
+    the fields that clients write. Each is always present; an unset one is ``null``.
 
     ``writeOnly`` properties are left out.
 
-    :param added: the schemas of further fields that are shown.
+    :param added: the schemas of further fields.
     """
     required = write_schema.get("required", [])
     properties = deepcopy(SERVER_FIELDS)
@@ -56,8 +56,8 @@ def derive_read_schema(
 
 
 def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON | None:
-    """The record that an example of a body leads to; ``None`` when a field is shown
-    whose value nobody can tell."""
+    """The record that an example of a body creates; ``None`` when the value of a field
+    is not known."""
     unset = {name: field.get("default") for name, field in writable.items()}
     stated = {
         name: field["examples"][0]
@@ -75,7 +75,7 @@ def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON | None:
 def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
     """A read schema that also allows the records that ``expand`` embeds.
 
-    :param relations: the read schema of each, by the name that it gets.
+    :param relations: the read schema of each relation, by the relation's name.
     """
     schema = deepcopy(read_schema)
     for name, related in relations.items():
@@ -85,7 +85,7 @@ def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
 
 
 def view_schema(read_schema: JSON) -> JSON:
-    """The schema of a record of which ``fields`` may show a part."""
+    """The schema of a record that may show only some fields, as ``fields`` selects."""
     some = {key: read_schema[key] for key in read_schema if key != "required"}
     return {**some, "$id": read_schema["$id"].replace(".json", ".view.json")}
 
@@ -111,7 +111,7 @@ def list_schema(read_schema: JSON) -> JSON:
 
 
 def derive_patch_schema(write_schema: JSON) -> JSON:
-    """The schema of some members of a body: nothing is required, ``null`` resets an
+    """The schema of some members of a body: no member is required, ``null`` resets an
     optional field, and every other constraint holds."""
     required = write_schema.get("required", [])
     schema = deepcopy(write_schema)
@@ -125,7 +125,7 @@ def derive_patch_schema(write_schema: JSON) -> JSON:
         name: deepcopy(field) if name in required else nullable(field)
         for name, field in write_schema["properties"].items()
     }
-    # What a patch leaves out stays as it is.
+    # A field that is not in the patch keeps its value.
     for field in schema["properties"].values():
         field.pop("default", None)
     return schema

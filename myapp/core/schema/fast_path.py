@@ -1,9 +1,9 @@
-"""A quick yes for valid values: schemas compiled to plain functions.
+"""The fast path of validation: schemas compiled to plain functions.
 
-``jsonschema`` is the judge, and tells what is wrong. It takes some forty microseconds
-for a small record, so a schema that has only the keywords below is also compiled to
-a function that recognises valid values in a few. What that does not accept goes to
-the judge; a test holds that both agree.
+``jsonschema`` decides what is valid, and reports the errors. It takes about forty
+microseconds for a small record. So a schema that has only the keywords below is also
+compiled to a function that recognises valid values in a few microseconds. A value that
+the function does not accept is passed to ``jsonschema``; a test checks that both agree.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from jsonschema.exceptions import FormatError
 
 Accept = Callable[[Any], bool]
 
-# Keywords that say nothing about validity.
+# Keywords that do not affect validity.
 ANNOTATIONS = frozenset(
     "$id $schema title description default examples readOnly writeOnly".split()
 )
@@ -27,7 +27,7 @@ TYPE_CHECKS: dict[str, Accept] = {
     "array": lambda value: type(value) is list,
     "object": lambda value: type(value) is dict,
 }
-# Keywords that are about values of one type, and what they check.
+# Keywords for values of one type, with the function that makes their check.
 BOUNDS: dict[str, tuple[str, Callable[[Any], Accept]]] = {
     "minLength": ("string", lambda least: lambda value: len(value) >= least),
     "maxLength": ("string", lambda most: lambda value: len(value) <= most),
@@ -42,7 +42,7 @@ KNOWN |= set("properties required additionalProperties".split())
 
 
 class NotCompiled(Exception):
-    """A schema says more than this module understands."""
+    """A schema has a keyword that this module does not know."""
 
 
 def compile_schema(
@@ -62,7 +62,7 @@ def compile_schema(
 class Compiler:
     """Turns schemas into functions.
 
-    :param formats: what checks formats; ``pattern``: compiles a regular expression.
+    :param formats: checks formats; ``pattern``: compiles a regular expression.
     """
 
     def __init__(self, formats: FormatChecker, pattern: Callable[[str], Any]) -> None:
@@ -87,7 +87,7 @@ class Compiler:
         return checked
 
     def checks(self, kind: str, schema: Any) -> list[Accept]:
-        """What a schema asks of values of its type."""
+        """The checks of a schema for values of its type."""
         found = []
         for keyword, (about, make) in BOUNDS.items():
             if keyword in schema and about == ("number" if kind == "integer" else kind):
@@ -103,7 +103,8 @@ class Compiler:
         return found
 
     def enum(self, values: list[Any]) -> Accept:
-        """One of several texts; other values may be equal without being the same."""
+        """One of several strings. Other types are not compiled: 1 and true are equal in
+        Python, and not in JSON."""
         if not all(value is None or type(value) is str for value in values):
             raise NotCompiled
         known = frozenset(values)
@@ -129,7 +130,7 @@ class Compiler:
         return found
 
     def items(self, schema: Any) -> list[Accept]:
-        """Each item, and that texts are not equal."""
+        """The schema of each item, and that no two strings are equal."""
         found: list[Accept] = []
         if "items" in schema:
             accept = self.accept(schema["items"])
@@ -141,7 +142,7 @@ class Compiler:
         return found
 
     def members(self, schema: Any) -> Accept:
-        """Required, known and valid members."""
+        """The required members, the known members, and the schema of each."""
         if schema.get("additionalProperties") is not False:
             raise NotCompiled
         properties = schema.get("properties", {})
@@ -161,7 +162,7 @@ class Compiler:
 
 
 def all_of(checks: list[Accept]) -> Accept:
-    """One function of several."""
+    """One function for several checks."""
     if len(checks) == 1:
         return checks[0]
     if len(checks) == 2:

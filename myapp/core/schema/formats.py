@@ -1,7 +1,7 @@
-"""String formats: checked on the way in, and turned into what the stores hold.
+"""String formats: checked in requests, and converted to the values in the stores.
 
-``jsonschema`` with its ``format-nongpl`` extra checks uri, hostname, email and
-others; what is added or tightened here are the formats that become typed columns.
+``jsonschema`` with its ``format-nongpl`` extra checks uri, hostname, email and others.
+This module adds the formats that become typed columns, or makes them stricter.
 """
 
 import re
@@ -24,7 +24,7 @@ DECIMAL = re.compile(r"-?(0|[1-9]\d{0,27})(\.\d{1,10})?\Z", re.ASCII)
 UUID = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.ASCII
 )
-# The same as patterns that ECMA-262 and Python read alike, without their ends.
+# The same formats as patterns with one meaning in ECMA-262 and Python, not anchored.
 DAY = (
     r"((\d{3}[1-9]|\d\d[1-9]\d|\d[1-9]\d\d|[1-9]\d{3})-"
     r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)"
@@ -42,10 +42,10 @@ PATTERNS = {
 
 
 def parse_datetime(text: str) -> datetime:
-    """A moment in UTC. Six digits of a second are kept; more are refused rather
-    than dropped, and so are leap seconds, which no store holds.
+    """A date-time in UTC. At most six digits of a second are allowed, so that none is
+    dropped. Leap seconds are refused, because no store holds them.
 
-    :raises ValueError: when it is none, or lies outside the years 1 to 9999.
+    :raises ValueError: when it is not a date-time, or is outside the years 1 to 9999.
     """
     if not DATE_TIME.match(text):
         raise ValueError("not an RFC 3339 date-time")
@@ -56,9 +56,9 @@ def parse_datetime(text: str) -> datetime:
 
 
 def parse_date(text: str) -> date:
-    """A calendar day, RFC 3339 ``full-date``.
+    """A date, RFC 3339 ``full-date``.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is not a date.
     """
     if not DATE.match(text):
         raise ValueError("not an RFC 3339 full-date")
@@ -67,9 +67,9 @@ def parse_date(text: str) -> date:
 
 def parse_decimal(text: str) -> Decimal:
     """A decimal number in plain notation, at most 28 digits before the point and
-    10 behind it.
+    10 after it.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is not a decimal number.
     """
     if not DECIMAL.match(text):
         raise ValueError("not a decimal")
@@ -77,9 +77,9 @@ def parse_decimal(text: str) -> Decimal:
 
 
 def parse_uuid(text: str) -> str:
-    """A UUID in its canonical form, RFC 9562 section 4; capitals are folded.
+    """A UUID in its canonical form, RFC 9562 section 4, in lower case.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is not a UUID.
     """
     text = text.lower()
     if not UUID.match(text):
@@ -87,7 +87,7 @@ def parse_uuid(text: str) -> str:
     return text
 
 
-# How the string of each format becomes the value that is stored.
+# The parser of each format: it turns the string into the stored value.
 PARSERS: dict[str, Callable[[str], Any]] = {
     "date-time": parse_datetime,
     "date": parse_date,
@@ -97,7 +97,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def register(name: str, parse: Callable[[str], Any]) -> None:
-    """Make a format valid exactly when its parser takes the string."""
+    """Make a string of a format valid exactly when the parser accepts it."""
 
     def check(value: Any) -> bool:
         if isinstance(value, str):

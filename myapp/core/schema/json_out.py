@@ -1,22 +1,23 @@
-"""JSON out: orjson for every response, and what each type is on the wire."""
+"""JSON output: orjson for every response, and how each type is written."""
 
 from decimal import Decimal
 from typing import Any
 
 import orjson
 
-# Moments end in Z; one without a zone is in UTC, as all that we store.
+# Date-times end in Z; a date-time without a zone is in UTC, like all stored ones.
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
 
 
 def default(value: Any) -> str:
-    """What orjson does not know: decimals travel as strings, so that none is rounded.
+    """A value that orjson does not know: a decimal becomes a string, so that it is not
+    rounded.
 
-    :raises TypeError: for anything else.
+    :raises TypeError: for any other type.
     """
     if isinstance(value, Decimal):
         return format(value, "f")
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def dumps(value: Any) -> bytes:
@@ -25,5 +26,5 @@ def dumps(value: Any) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A value as a client would parse it: strings for moments, days and decimals."""
+    """A value as a client parses it: strings for date-times, dates and decimals."""
     return orjson.loads(dumps(value))

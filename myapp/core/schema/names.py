@@ -1,4 +1,4 @@
-"""What schemas and operations are called in documents for clients."""
+"""The names of schemas and operations in documents for clients."""
 
 import re
 
@@ -6,7 +6,7 @@ from myapp.core.schema.strict_json import JSON
 
 
 def model_name(schema: JSON) -> str:
-    """What a schema is called in a document: the last part of its ``$id``."""
+    """The name of a schema in a document: the last part of its ``$id``."""
     name: str = schema["$id"].rpartition("/")[2].removesuffix(".json")
     return name.replace(".", "_")
 

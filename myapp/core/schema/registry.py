@@ -18,18 +18,18 @@ from myapp.core.schema.validator import (
 class Schemas:
     """The schemas of one application, by ``$id``.
 
-    Each is held against its meta-schema, and each ``$ref`` must lead somewhere.
+    Each schema is checked against its meta-schema, and each ``$ref`` must be known.
     """
 
     def __init__(self) -> None:
         self.by_id: dict[str, JSON] = {}
 
     def add(self, schema: JSON) -> None:
-        """Take a schema in.
+        """Add a schema.
 
-        :raises ValueError: when it has no ``$id`` under ``/schemas/``, or one that
-            another schema has.
-        :raises jsonschema.SchemaError: when it is no valid schema.
+        :raises ValueError: when it has no ``$id`` under ``/schemas/``, or has the
+            ``$id`` of another schema.
+        :raises jsonschema.SchemaError: when it is not a valid schema.
         """
         name = schema.get("$id", "")
         if not re.fullmatch(r"/schemas/[a-z0-9_.-]+\.json", name):
@@ -42,10 +42,10 @@ class Schemas:
         self.by_id[name] = schema
 
     def check_references(self) -> None:
-        """Follow every ``$ref``, and hold every example against its schema.
+        """Resolve every ``$ref``, and validate every example with its schema.
 
-        :raises referencing.exceptions.Unresolvable: when one leads nowhere.
-        :raises ValueError: when an example is not as its schema says.
+        :raises referencing.exceptions.Unresolvable: when a ``$ref`` is unknown.
+        :raises ValueError: when an example does not match its schema.
         """
         resources = [
             (name, Resource.from_contents(schema, DRAFT202012))

@@ -1,11 +1,11 @@
-"""Strict JSON in: bytes to values, with nothing silently changed.
+"""Strict JSON input: bytes to values, with nothing silently changed.
 
-``orjson`` takes duplicate keys and turns large integers into floats, so what
-comes in is parsed by the standard library under tighter rules: RFC 8259 in
-UTF-8, at most 64 deep, no duplicate keys, NaN or infinities, no integer beyond
-64 bits, no NUL and no lone surrogate in a string. A number without a fraction is an
-integer however it is written, 1.0 and 1e2 too (JSON Schema 2020-12 Core, section
-4.2.3), as far as a double is exact.
+``orjson`` accepts duplicate keys and turns large integers into floats, so the standard
+library parses bodies, under stricter rules: RFC 8259 in UTF-8, at most 64 levels deep,
+no duplicate keys, NaN or infinities, no integer beyond 64 bits, no NUL and no lone
+surrogate in a string. A number without a fraction is an integer, also when it is
+written as 1.0 or 1e2 (JSON Schema 2020-12 Core, section 4.2.3), as far as a double is
+exact.
 """
 
 import json
@@ -13,26 +13,26 @@ import math
 import re
 from typing import Any
 
-#: An object as the parser makes it; so is a JSON Schema.
+#: A JSON object as the parser makes it; a JSON Schema is one, too.
 JSON = dict[str, Any]
 
 MAX_DEPTH = 64
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
-# Up to here each integer is a double of its own.
+# Up to this number a double holds every integer exactly.
 MAX_EXACT = 2**53
 
 STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
 
 
 class JSONRefused(ValueError):
-    """The bytes are not JSON as accepted here; the text says why, in one sentence."""
+    """The bytes are not accepted JSON; the text gives the reason in one sentence."""
 
 
 def loads(body: bytes) -> Any:
     """Parse a body.
 
-    :raises JSONRefused: for whatever this module does not accept.
+    :raises JSONRefused: when the body breaks a rule of this module.
     """
     try:
         text = body.decode("utf-8")
@@ -89,7 +89,7 @@ def check_string(text: str) -> None:
 
 
 def unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, refusing a key that comes twice."""
+    """Build an object, and refuse duplicate keys."""
     result = dict(pairs)
     if len(result) != len(pairs):
         raise JSONRefused("An object has the same key twice.")
@@ -114,7 +114,7 @@ def finite_number(digits: str) -> float:
 
 
 def no_constant(name: str) -> None:
-    """Refuse NaN, Infinity and -Infinity, which are no JSON."""
+    """Refuse NaN, Infinity and -Infinity, which are not JSON."""
     raise JSONRefused(f"{name} is not JSON.")
 
 

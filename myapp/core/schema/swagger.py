@@ -1,12 +1,12 @@
-"""Swagger 2.0 for flask-restx: a copy of a JSON Schema with what 2.0 cannot say
-left out. Validation never uses it."""
+"""Swagger 2.0 for flask-restx: a copy of a JSON Schema without the keywords that
+Swagger 2.0 does not know. Validation never uses it."""
 
 from typing import Any
 
 from myapp.core.schema.names import model_name
 from myapp.core.schema.strict_json import JSON
 
-# The keywords of JSON Schema that Swagger 2.0 knows, beside those handled below.
+# The keywords of JSON Schema that are copied unchanged; others are handled below.
 KEPT = frozenset(
     "title description default format readOnly maximum minimum multipleOf "
     "maxLength minLength pattern maxItems minItems uniqueItems maxProperties "
@@ -37,7 +37,7 @@ def downgrade(schema: Any) -> JSON:
 
 
 def downgrade_members(schema: JSON) -> JSON:
-    """What a schema says of the items of an array and the members of an object."""
+    """The keywords about the items of an array and the members of an object."""
     result: JSON = {}
     if "array" in schema.get("type", ()):
         result["items"] = downgrade(schema.get("items", {}))

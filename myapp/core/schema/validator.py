@@ -1,7 +1,7 @@
-"""JSON Schemas: compiled once, all errors at once.
+"""Validation with JSON Schemas: compiled once, all errors at once.
 
-Draft 2020-12 unless ``$schema`` names draft-07. Formats are checked, patterns
-mean what ECMA-262 says, and the details of an error never repeat the input.
+Draft 2020-12 unless ``$schema`` names draft-07. Formats are checked, patterns are those
+of ECMA-262, and the details of an error never repeat the input.
 """
 
 import re
@@ -21,7 +21,7 @@ from myapp.core.schema.fast_path import compile_schema
 from myapp.core.schema.formats import FORMAT_CHECKER
 from myapp.core.schema.strict_json import JSON
 
-# What an error says, by keyword; {0} is the keyword's value in the schema.
+# The detail of an error, by keyword; {0} is the keyword's value in the schema.
 DETAILS = {
     "type": "must be of type {0}",
     "enum": "must be one of {0}",
@@ -48,14 +48,14 @@ MAX_ERRORS = 100
 
 
 def is_integer(_checker: Any, value: Any) -> bool:
-    """Whether a value is an integer as the stores know it: what :mod:`strict_json`
-    makes of 1.0 is one, a float of our own is not."""
+    """Whether a value is an integer in the stores. :mod:`strict_json` parses 1.0 as an
+    integer; a float from Python code is not an integer."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 @lru_cache(maxsize=1024)
 def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    r"""Compile a pattern so that ``$``, ``\d`` and ``\w`` mean what ECMA-262 says.
+    r"""Compile a pattern with the meaning of ``$``, ``\d`` and ``\w`` in ECMA-262.
 
     Python lets ``$`` match before a last newline and ``\d`` match any digit of
     Unicode (JSON Schema 2020-12 Core, section 6.4).
@@ -113,7 +113,7 @@ KEYWORDS = {
 
 
 def strict(base: Any) -> Any:
-    """A validator class with our integers, keywords and formats."""
+    """A validator class with the integers and keywords of this module."""
     checker = base.TYPE_CHECKER.redefine("integer", is_integer)
     return validators.extend(base, KEYWORDS, type_checker=checker)
 
@@ -130,8 +130,9 @@ DEFAULT_VALIDATOR_CLASS = VALIDATOR_CLASSES[
 class Validator:
     """A compiled schema.
 
-    :param owned: the members that the server sets, which an error tells.
-    :param schema: the schema; ``$ref`` may name ``$id`` of any in ``registry``.
+    :param schema: the schema; a ``$ref`` may name the ``$id`` of a schema in
+        ``registry``.
+    :param owned: the members that the server sets; an error says so.
     """
 
     def __init__(
@@ -149,9 +150,9 @@ class Validator:
         self.accept = compile_schema(schema, FORMAT_CHECKER, ecma_pattern)
 
     def errors(self, value: Any, prefix: str = "") -> list[dict[str, str]]:
-        """What is wrong with a value, at most 100 places, sorted by place.
+        """The errors of a value, at most 100, sorted by place.
 
-        :param prefix: a JSON Pointer that is put before each pointer.
+        :param prefix: a JSON Pointer that is added before each pointer.
         """
         if self.accept is not None and self.accept(value):
             return []
@@ -191,8 +192,8 @@ def explain(error: ValidationError, prefix: str = "") -> dict[str, str]:
 def unknown_member(
     name: str, owned: Collection[str] = tuple(SERVER_FIELDS)
 ) -> dict[str, str]:
-    """The error of a member that a body may not have. A hidden field is told like one
-    that does not exist.
+    """The error of a member that a body may not have. A hidden field has the same error
+    as a field that does not exist.
 
     :param owned: the members that the server sets.
     """
@@ -201,7 +202,7 @@ def unknown_member(
 
 
 def readable(value: Any) -> str:
-    """A keyword's value as people write it."""
+    """A keyword's value as text for people."""
     if isinstance(value, list):
         return ", ".join("null" if item is None else str(item) for item in value)
     return str(value)

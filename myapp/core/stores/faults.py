@@ -1,13 +1,14 @@
-"""Which errors come from the state of a store rather than from our mistake.
+"""Recognises the errors that come from the state of a store, and not from our code.
 
-Each store tells its own errors apart, in a ``faults`` module of its folder.
+Each store classifies its own errors, in a ``faults`` module of its folder.
 """
 
 from myapp.core.stores.store import registered_stores
 
 
 def is_retryable(error: Exception) -> bool:
-    """Whether a store has undone a transaction that may pass when it runs again."""
+    """Whether a store has rolled back a transaction that may succeed when it runs
+    again."""
     return any(store.is_retryable(error) for store in registered_stores())
 
 

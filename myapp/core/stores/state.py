@@ -1,7 +1,7 @@
-"""What one request keeps while it runs: one object, as ``flask.g.state``.
+"""The state of one request while it runs: one object, in ``flask.g.state``.
 
-It stands in this room because the transaction is the lowest part of the core that
-needs it; ``http`` keeps its clock and the parsed body here, too.
+It is in this room because the transaction is the lowest part of the core that needs it;
+``http`` keeps the start time, the caller and the parsed body in it, too.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from flask import g
 
 Effect = Callable[[], object]
-#: Stands for a body that has not been parsed.
+#: The value of ``body`` and ``caller`` before they are read.
 UNREAD = object()
 
 
@@ -19,9 +19,9 @@ class Unit(Protocol):
     """Writes to a store that are collected until the commit."""
 
     def commit(self) -> None:
-        """Make all of them, or none.
+        """Make all writes, or none.
 
-        :raises StaleRead: when a record is not as it was read.
+        :raises StaleRead: when a record has changed since it was read.
         """
 
 
@@ -43,21 +43,21 @@ class RequestState:
     )
 
     def __init__(self, reads_only: bool = False) -> None:
-        #: When it began, in seconds of ``time.perf_counter``.
+        #: The start of the request, in seconds of ``time.perf_counter``.
         self.started = time.perf_counter()
         self.reads_only = reads_only
-        #: Who sends it, once that is asked.
+        #: The caller, after the first look-up.
         self.caller: Any = UNREAD
-        #: The JSON of the body, once it is parsed.
+        #: The JSON of the body, after it is parsed.
         self.body: Any = UNREAD
-        #: How many SQL statements it has run.
+        #: The number of SQL statements that it has run.
         self.statements = 0
         #: ``True`` while its only write is still to come, ``False`` after it, ``None``
         #: when it may write any number of times.
         self.lone_write: bool | None = None
         #: The collected writes, by the name of the model.
         self.units: dict[str, Unit] = {}
-        #: What is to happen after the commit.
+        #: The functions to call after the commit.
         self.effects: list[Effect] = []
 
 

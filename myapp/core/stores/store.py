@@ -1,6 +1,6 @@
-"""What a store registers: everything that the other rooms ask of a database.
+"""The base class of a store: everything that the other rooms need from a database.
 
-A store is a folder beside this file with a subclass of :class:`Store`, and one entry
+A store is a folder next to this file with a subclass of :class:`Store`, and one entry
 in ``STORES`` of ``wiring.py``. Its models derive from a base class of its own.
 """
 
@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.state import RequestState
 
 DEFAULT_PASSWORDS = frozenset(
     "admin changeme guest mysql password postgres redis root secret test".split()
@@ -21,67 +22,68 @@ DEFAULT_PASSWORDS = frozenset(
 
 
 class Store:
-    """A database behind the models, and its part of each request."""
+    """A database for models, and its part of each request."""
 
-    #: Its folder; also what ``flask new-feature --store`` calls it.
+    #: The name of its folder, and its name for ``flask new-feature --store``.
     name: ClassVar[str]
-    #: What ``/health/ready`` calls it.
+    #: Its name in ``/health/ready``.
     component: ClassVar[str]
     #: The setting that holds the URL of its server.
     setting: ClassVar[str]
     #: The errors of its client library.
     errors: ClassVar[tuple[type[Exception], ...]]
-    #: What ``flask new-feature`` writes for a model of it, as ``module:name`` of a
+    #: Its part of ``flask new-feature``, as ``module:name`` of a
     #: :class:`myapp.core.scaffold.store.StoreScaffold`.
     scaffold: ClassVar[str]
-    #: What the tests make of it, as ``module:name`` of a
+    #: Its part of the tests, as ``module:name`` of a
     #: :class:`myapp.core.testing.fixture.StoreFixture`.
     fixture: ClassVar[str]
 
     def check_config(self, app: Flask) -> None:
         """Refuse settings that make it unsafe or impossible to use this store.
 
-        :raises ConfigError: with one line.
+        :raises ConfigError: its text is one line.
         """
 
     def init_app(self, app: Flask) -> None:
         """Bind the store to an application."""
 
     def upgrade(self) -> None:
-        """Bring what is stored to the shape that the code expects."""
+        """Bring the stored data to the format that the code expects."""
 
-    def begin(self, lone_write: bool) -> None:
+    def begin(self, state: RequestState, lone_write: bool) -> None:
         """Begin a request that may write.
 
         :param lone_write: whether it writes one statement at most.
         """
 
-    def commit(self) -> bool:
-        """Store what the request wrote.
+    def commit(self, state: RequestState) -> bool:
+        """Store the writes of the request.
 
-        :returns: whether there was anything.
-        :raises StaleRead: when a record is not as it was read; then nothing is stored.
+        :returns: whether there were writes.
+        :raises StaleRead: when a record has changed since it was read; then nothing is
+            stored.
         """
         return False
 
-    def rollback(self) -> None:
-        """Forget what the request wrote."""
+    def rollback(self, state: RequestState) -> None:
+        """Discard the writes of the request."""
 
     def ping(self) -> object:
-        """Reach the database; one of ``errors`` says that it cannot be reached."""
+        """Reach the database; raises one of ``errors`` when it cannot be reached."""
 
     def is_retryable(self, error: Exception) -> bool:
-        """Whether the store has undone a transaction that may pass when it runs again,
-        such as after a deadlock."""
+        """Whether the store has rolled back a transaction that may succeed when it runs
+        again, such as after a deadlock."""
         return False
 
     def is_unavailable(self, error: Exception) -> bool:
-        """Whether an error says that the store is down, full, locked or busy, and so
-        is not our mistake."""
+        """Whether an error says that the store is down, full, locked or busy, and does
+        not come from our code."""
         return False
 
     def shell_names(self) -> Mapping[str, Any]:
-        """What ``flask shell`` offers of this store."""
+        """The names that ``flask shell`` offers for this store."""
         return {}
 
 
@@ -110,8 +112,8 @@ def check_instance_folder(app: Flask) -> None:
 def read_url(app: Flask, setting: str) -> URL:
     """The URL in a setting.
 
-    :raises ConfigError: when it is not a URL; in production, also when its password is
-        a default one.
+    :raises ConfigError: when it is not a URL; in production, also when it has a default
+        password.
     """
     try:
         url = make_url(app.config[setting])

@@ -13,6 +13,7 @@ from myapp.core.errors import ConfigError, Problem
 from myapp.core.loading import import_when_used
 from myapp.core.scaffold.store import StoreScaffold
 from myapp.core.stores.sql.fixture import make_database
+from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store
 from myapp.core.stores.transaction import StaleRead, after_commit
 from myapp.core.testing import Client
@@ -47,13 +48,13 @@ class RecordingStore(Store):
     def init_app(self, app: Flask) -> None:
         self.note("init_app")
 
-    def begin(self, lone_write: bool) -> None:
+    def begin(self, state: RequestState, lone_write: bool) -> None:
         self.note("begin")
 
-    def commit(self) -> bool:
+    def commit(self, state: RequestState) -> bool:
         return self.note("commit")
 
-    def rollback(self) -> None:
+    def rollback(self, state: RequestState) -> None:
         self.calls.append("rollback")
 
     def ping(self) -> object:

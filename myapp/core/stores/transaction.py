@@ -1,11 +1,11 @@
-"""One request, one transaction; only this edge commits.
+"""One request is one transaction; only this module commits.
 
-Views, models and services ``flush()`` at most. The stores commit in the order in which
-they are registered: SQL first, then the writes to Redis, which are collected until
-then. Whatever is given to :func:`after_commit` comes last.
+View functions, models and services ``flush()`` at most. The stores commit in the order
+in which they are registered: SQL first, then the writes to Redis, which are collected
+until then. The functions given to :func:`after_commit` are called last.
 
-A view function may run again: when what it read has changed before it could write, or
-when a database breaks a deadlock. Nothing of the earlier run is stored by then.
+A view function may run again: when a record has changed between its read and its write,
+or when a database ends a deadlock. Nothing of the earlier run is stored then.
 """
 
 import random
@@ -15,12 +15,12 @@ from typing import Any
 
 from myapp.core.errors.problem import Problem
 from myapp.core.stores.faults import is_retryable
-from myapp.core.stores.state import Effect, request_state
+from myapp.core.stores.state import Effect, RequestState, request_state
 from myapp.core.stores.store import registered_stores
 
-# How many times a view function runs again after a deadlock or a serialization failure.
+# How often a view function runs again after a deadlock or serialization error.
 MAX_RETRIES = 3
-# How many times it runs again after a stale read; each time another request succeeded.
+# How many times it runs again after a stale read: then another request has succeeded.
 MAX_STALE = 60
 # The longest pause before the next run, in seconds, times the number of runs.
 PAUSE = 0.001
@@ -29,7 +29,7 @@ LONG_PAUSE = 0.01
 
 
 class StaleRead(Exception):
-    """A record has changed, or is gone, since this request read it."""
+    """A record has been changed or deleted since this request read it."""
 
 
 def in_transaction(
@@ -38,19 +38,20 @@ def in_transaction(
     before_commit: Callable[[Any], None] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Call a view function that may write, and commit what it wrote.
+    """Call a view function that may write, and commit its writes.
 
-    The commit is inside, so that one that fails goes through the error handlers
-    like an error of the view function; then nothing is stored and no effect happens.
+    The commit is inside, so that a failed commit goes through the error handlers like
+    an error of the view function; then nothing is stored and no effect is called.
 
-    :param lone_write: whether the view function writes one SQL statement at most.
+    :param lone_write: whether the view function runs one writing SQL statement at most.
     :param before_commit: called with the response, inside the transaction.
     :raises Problem: 409 when other requests changed the record each time.
     """
     failures = stale = 0
+    stores, state = registered_stores(), request_state()
     while True:
-        for store in registered_stores():
-            store.begin(lone_write)
+        for store in stores:
+            store.begin(state, lone_write)
         try:
             response = view(**kwargs)
             if before_commit is not None:
@@ -70,32 +71,32 @@ def in_transaction(
             rollback()
             if failures > MAX_RETRIES or not is_retryable(error):
                 raise
-        # A random pause, so that the same requests do not meet again.
+        # A random pause, so that the same requests do not collide again.
         longest = LONG_PAUSE * 2**failures if failures else PAUSE * min(stale, 10)
         time.sleep(random.uniform(longest / 2, longest))
 
 
 def commit() -> None:
-    """Commit each store in turn, then let the effects happen in the order in which
-    they were given.
+    """Commit each store in turn, then call the effects in the order in which they were
+    given.
 
-    :raises Problem: 409 when one store is committed and a record in the next one has
+    :raises Problem: 409 when a store is committed, and a record in the next store has
         changed.
     """
-    commit_stores()
     state = request_state()
+    commit_stores(state)
     effects, state.effects = state.effects, []
     for effect in effects:
         effect()
-        commit_stores()
+        commit_stores(state)
 
 
-def commit_stores() -> None:
+def commit_stores(state: RequestState) -> None:
     """Commit what this request has written so far."""
     is_committed = False
     for store in registered_stores():
         try:
-            is_committed = store.commit() or is_committed
+            is_committed = store.commit(state) or is_committed
         except StaleRead as error:
             if is_committed:
                 raise Problem(
@@ -105,17 +106,18 @@ def commit_stores() -> None:
 
 
 def rollback() -> None:
-    """Forget whatever this request was about to write, and its effects."""
+    """Discard the writes and the effects of this request."""
+    state = request_state()
     for store in registered_stores():
-        store.rollback()
-    request_state().effects.clear()
+        store.rollback(state)
+    state.effects.clear()
 
 
 def after_commit(effect: Effect) -> None:
-    """Let something outside the stores happen once this request is committed, and not
-    at all when it fails.
+    """Call a function after the commit of this request, and not when the request fails.
+    Use it for effects outside the stores.
 
     :param effect: called without arguments; an error in it is a 500, although the
-        transaction stands.
+        transaction is committed.
     """
     request_state().effects.append(effect)

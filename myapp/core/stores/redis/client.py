@@ -10,7 +10,7 @@ from redis.exceptions import NoScriptError
 
 
 class RedisClient(FlaskRedis):  # type: ignore[misc]  # flask-redis has no types
-    """flask-redis with a client for each application, not one for all of them."""
+    """flask-redis with one client for each application."""
 
     def init_app(self, app: Flask, **kwargs: Any) -> None:
         """Make the client of this application; it connects at its first command."""
@@ -32,7 +32,7 @@ class LuaScript:
         self.sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
     def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """Run it by its digest, and send the text when the server lacks it."""
+        """Run it by its digest; send the text when the server does not have it."""
         try:
             return redis_store.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:

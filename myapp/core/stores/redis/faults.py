@@ -1,4 +1,4 @@
-"""Which errors of Redis come from its state."""
+"""Recognises the errors of Redis that come from the state of the server."""
 
 import re
 
@@ -12,8 +12,8 @@ ERRORS = (
     redis.exceptions.ClusterDownError,
     redis.exceptions.TryAgainError,
 )
-# Redis tells these by the first word alone, and Redis 6 by a word inside when the
-# error is met in a script.
+# Redis marks these errors only by their first word. Redis 6 puts that word inside the
+# text when the error occurs in a script.
 STATES = re.compile(
     r"(MISCONF|BUSY|MASTERDOWN) |(ERR )?Error running script .*-(OOM|READONLY|MISCONF) "
 )

@@ -1,4 +1,4 @@
-"""Kept responses in Redis, in the slot of a model's records."""
+"""Kept responses in Redis, in the same slot as the model's records."""
 
 from typing import Any
 
@@ -29,21 +29,21 @@ class RedisResponses:
         return f"idempotency:{claim.id}"
 
     def claim(self, claim: Claim, lease: float) -> KeptResponse | None:
-        """Set the key unless it is there; Redis ends the lease by itself."""
+        """Set the key unless it exists; Redis deletes it at the end of the lease."""
         key = self.model.prefix() + self.key(claim)
         value = orjson.dumps({"fingerprint": claim.fingerprint, "owner": claim.owner})
         known = None
         while known is None:
             if redis_store.set(key, value, nx=True, px=int(lease * 1000)):
                 return None
-            # Nothing, when it has ended between the two.
+            # None, when the key has expired between the two commands.
             known = redis_store.get(key)
         kept = orjson.loads(known)
         kept.pop("owner")
         return KeptResponse(**kept)
 
     def keep(self, claim: Claim, response: KeptResponse, life: float) -> None:
-        """Hand the response to the unit, whose script checks the owner."""
+        """Give the response to the unit; its script checks the owner."""
         value = orjson.dumps(
             {
                 "fingerprint": response.fingerprint,
@@ -57,5 +57,5 @@ class RedisResponses:
         self.model.unit().keep_response(self.key(claim), claim.owner, value, life_ms)
 
     def release(self, claim: Claim) -> None:
-        """Delete the key if it is ours."""
+        """Delete the key if this request owns it."""
         RELEASE([self.model.prefix() + self.key(claim)], [claim.owner])

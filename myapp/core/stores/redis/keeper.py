@@ -1,6 +1,6 @@
-"""Keeps a redis-server running while anybody uses it; started by ``server``.
+"""Keeps a redis-server running while a process uses it; started by ``server``.
 
-Run as a program, with the standard library alone, so that it is up at once:
+It runs as a program and imports only the standard library, so that it starts fast:
 ``python keeper.py REDIS_SERVER FOLDER SOCKET``.
 """
 
@@ -14,13 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 
 RESTART_PAUSE = 0.1
-# Seconds that a server has to end by itself.
+# Seconds to wait for a server to end before it is killed.
 STOP_TIMEOUT = 10.0
 
 
 def keep(server: str, folder: Path, path: Path) -> None:
-    """Run the server until nobody holds ``users`` in its folder any more, and start
-    it again when it ends before that.
+    """Run the server until no process holds a lock on ``users`` in its folder, and
+    start it again when it ends before that.
 
     :param server: the program; ``folder``: its data; ``path``: its unix socket.
     """
@@ -49,14 +49,14 @@ def keep(server: str, folder: Path, path: Path) -> None:
             running[0].kill() if hangs else running[0].terminate()
             supervisor.join(RESTART_PAUSE)
         if path.parent != folder:
-            # The folder that was made because this one has too long a name.
+            # Remove the temporary folder that was made for a shorter socket path.
             with suppress(OSError):
                 path.unlink(missing_ok=True)
                 path.parent.rmdir()
 
 
 if __name__ == "__main__":
-    # The end of the last user ends the keeper, and nothing before that.
+    # Only the end of the last user process ends the keeper.
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     keep(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

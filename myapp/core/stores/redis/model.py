@@ -1,7 +1,7 @@
 """The model contract over Redis; see ``unit.py`` for the keys.
 
-Writes are collected, and made by one script when the request commits: checked,
-atomic, and nothing at all when one of them fails.
+Writes are collected, and one script makes them when the request commits. The script
+checks all of them first, and makes no write when one check fails.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,14 +25,14 @@ from myapp.core.stores.redis.unit import RedisUnit, pending_unit, unit_of
 class RedisModel(Model):
     """A model in Redis. A subclass sets ``name`` and its schemas."""
 
-    #: What its keys start with.
+    #: The name at the start of its keys.
     name: ClassVar[str]
     #: The fields that have an index.
     _indexed: ClassVar[tuple[str, ...]]
 
     @classmethod
     def compile_schemas(cls) -> None:
-        """Note which fields have an index."""
+        """Also collect the fields that have an index."""
         super().compile_schemas()
         cls._indexed = tuple(
             dict.fromkeys((*cls.filterable, *cls.sortable, *cls.scoped_by))
@@ -40,17 +40,17 @@ class RedisModel(Model):
 
     @classmethod
     def seconds_to_live(cls) -> float | None:
-        """Seconds that a record lives after its last write; ``None`` for ever."""
+        """Seconds that a record lives after its last write; ``None`` for no limit."""
         return None
 
     @classmethod
     def prefix(cls) -> str:
-        """What its keys start with, as one slot of a cluster."""
+        """The start of its keys; the braces put all keys into one slot of a cluster."""
         return f"{{{cls.name}}}:"
 
     @classmethod
     def kept_responses(cls) -> ResponseStore:
-        """In the same slot of Redis."""
+        """The store of kept responses in the same slot of Redis."""
         return RedisResponses(cls)
 
     @classmethod
@@ -60,7 +60,7 @@ class RedisModel(Model):
 
     @classmethod
     def _values(cls, document: Document) -> Document:
-        """A document with the values that are compared as what they are."""
+        """The values of a document that queries and scopes compare, typed."""
         properties = cls.stored_properties
         names = (*cls._indexed, *cls.server_properties)
         values = {name: typed(document.get(name), properties[name]) for name in names}
@@ -68,7 +68,7 @@ class RedisModel(Model):
 
     @classmethod
     def read_many(cls, ids: Sequence[str]) -> Documents:
-        """Values by their ids, or what this request has made of them."""
+        """Documents by their ids, with the writes of this request."""
         unit = pending_unit(cls.name)
         pending: dict[str, Document | None] = unit.documents if unit else {}
         stored = [id for id in ids if id not in pending]
@@ -80,7 +80,7 @@ class RedisModel(Model):
 
     @classmethod
     def find(cls, query: ListQuery, limit: int) -> Documents:
-        """Walk one index; in the plain order of ids that is one script."""
+        """Walk one index; newest first without conditions is a single script."""
         if not query.filters and not query.words and query.sort == NEWEST:
             return cls._newest(query, limit)
         found = matching(cls._walked(), query)
@@ -99,9 +99,9 @@ class RedisModel(Model):
 
     @classmethod
     def count(cls, query: ListQuery) -> int:
-        """How many match: the size of the list, or a walk when there are conditions."""
+        """The size of the set of ids, or of a walk when the query has conditions."""
         if not query.filters and not query.words:
-            # A walk of nothing, for the records that have expired.
+            # A walk with limit 0, which removes expired records.
             WALK([cls.prefix()], ["ids", b"-", b"+", 0, 1])
             return int(redis_store.zcard(f"{cls.prefix()}ids"))
         plain = ListQuery(filters=query.filters, words=query.words)
@@ -110,14 +110,14 @@ class RedisModel(Model):
 
     @classmethod
     def add(cls, documents: Documents) -> None:
-        """Collect new values."""
+        """Collect new documents."""
         check_references(cls.relations.values(), documents)
         for document in documents:
             cls._put(document, None)
 
     @classmethod
     def write(cls, changes: Iterable[Versioned]) -> None:
-        """Collect changed values; each renews its time to live."""
+        """Collect changed documents; each write renews the time to live."""
         changes = list(changes)
         written = [document for document, _ in changes]
         check_references(cls.relations.values(), written)

@@ -1,10 +1,11 @@
-"""The list query over Redis: one index is walked, the other conditions are checked.
+"""The list query over Redis: one index is read in order (a walk), and the other
+conditions are checked on each document.
 
 An index is a sorted set with equal scores, so that its members are in the order of
 their bytes. A member is a mark, the value as text that sorts like it (``sort_key`` of
-:mod:`myapp.core.query.filters`), NUL, and the id. The mark is 1, or 0 without a value
-where the field is unset. NUL is in no value, since the door refuses it, and it sorts
-before every other character.
+:mod:`myapp.core.query.filters`), NUL, and the id. The mark is 1; for an unset field it
+is 0, and there is no value. No value contains NUL, since requests with NUL are refused,
+and NUL sorts before every other character.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,8 +25,8 @@ CHUNK = 100
 SET, UNSET, END = b"1", b"0", b"\x00"
 AFTER_END = b"\x01"
 
-# KEYS[1]: prefix. ARGV: index, lower bound, upper bound, how many, whether downwards.
-# Returns members and bodies in turn.
+# KEYS[1]: prefix. ARGV: index, lower bound, upper bound, limit, 1 for descending order.
+# Returns members and bodies alternately.
 WALK = LuaScript(PRELUDE + """
 forget_expired()
 local index, low, high = prefix .. ARGV[1], ARGV[2], ARGV[3]
@@ -47,11 +48,11 @@ TypeOf = Callable[[Document], Document]
 
 
 class Walked(NamedTuple):
-    """What a walk knows of a model.
+    """The parts of a model that a walk needs.
 
-    :param prefix: of its keys, with the colon.
+    :param prefix: the prefix of its keys, with the colon.
     :param indexed: the fields that have an index.
-    :param typed: makes the values of a document comparable.
+    :param typed: returns the typed values of a document.
     """
 
     prefix: str
@@ -62,20 +63,21 @@ class Walked(NamedTuple):
 
 @dataclass
 class Range:
-    """Members of an index from ``low`` to before ``high``; empty is no bound."""
+    """Members of an index from ``low`` up to, but not including, ``high``; an empty
+    value is no bound."""
 
     index: str
     low: bytes = b""
     high: bytes = b""
 
     def narrow(self, low: bytes = b"", high: bytes = b"") -> None:
-        """Move the bounds together."""
+        """Reduce the range to its intersection with other bounds."""
         self.low = max(self.low, low)
         self.high = min(self.high, high) if self.high and high else self.high or high
 
 
 def member(value: Any, id: str) -> str:
-    """What a record has in the index of a field."""
+    """The member of a record in the index of a field."""
     if value is None:
         return f"0\x00{id}"
     return f"1{sort_key(value)}\x00{id}"
@@ -87,15 +89,15 @@ def start_of(value: Any) -> bytes:
 
 
 def end_of(value: Any) -> bytes:
-    """The least member after every one of a value."""
+    """A text that sorts after every member of a value."""
     return SET + sort_key(value).encode() + AFTER_END
 
 
 def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
-    """The part of an index that a filter leaves; ``None`` when it is no one part."""
+    """The range of an index that a filter selects; ``None`` if it is not one range."""
     value = condition.values[0]
     if condition.operator == "prefix":
-        # 0xFF is in no UTF-8.
+        # The byte 0xFF does not occur in UTF-8.
         text = SET + str(value).encode()
         return text, text + b"\xff"
     return {
@@ -108,8 +110,9 @@ def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
 
 
 def ranges(query: ListQuery, indexed: tuple[str, ...]) -> list[Range]:
-    """The parts of an index to walk, in turn: that of the first field of the sort,
-    its unset ones last; or, in the order of ids, that of one equal value."""
+    """The ranges to walk, in order: the index of the first sort field, unset values
+    last. When the query sorts by id: the index of ids, or one value of an index with an
+    ``eq`` filter."""
     first, down = query.sort[0]
     after = query.after
     if first == "id":
@@ -138,7 +141,7 @@ def ranges(query: ListQuery, indexed: tuple[str, ...]) -> list[Range]:
 
 
 def bound_after(part: Range, place: bytes, down: bool) -> None:
-    """Begin a part after a member."""
+    """Begin a range after a member."""
     if down:
         part.narrow(high=place)
     else:
@@ -146,8 +149,8 @@ def bound_after(part: Range, place: bytes, down: bool) -> None:
 
 
 def start_after(parts: list[Range], query: ListQuery) -> list[Range]:
-    """Begin at the group of equal values that the cursor is in, or right after its
-    member when that alone decides the order."""
+    """Begin at the group of equal values that contains the cursor; or after the member
+    of the cursor, when the order of members is the order of the query."""
     after = query.after or ()
     value, down = after[0], query.sort[0][1]
     if value is None:
@@ -163,7 +166,7 @@ def start_after(parts: list[Range], query: ListQuery) -> list[Range]:
 
 
 def walk(prefix: str, part: Range, down: bool) -> Iterator[tuple[bytes, Document]]:
-    """The documents of a part of an index, with their values in it, chunk by chunk."""
+    """The documents of a range of an index, with their values in it, read in chunks."""
     low, high = part.low, part.high
     while not high or low < high:
         arguments = [
@@ -202,7 +205,7 @@ def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
 
 
 def passes(document: Document, query: ListQuery, model: Walked) -> bool:
-    """Whether a document has what filters and words ask for."""
+    """Whether a document matches filters and words."""
     if query.filters:
         values = model.typed(document)
         if not all(condition.matches(values) for condition in query.filters):
@@ -212,7 +215,8 @@ def passes(document: Document, query: ListQuery, model: Walked) -> bool:
 
 
 def in_order(documents: Documents, query: ListQuery, typed: TypeOf) -> Documents:
-    """Documents in the order of the query; a stable sort by each field, last first."""
+    """Documents in the order of the query: a stable sort by each field, from the last
+    field to the first."""
     for name, down in reversed(query.sort):
         values = {one["id"]: typed(one)[name] for one in documents}
         known = [one for one in documents if values[one["id"]] is not None]

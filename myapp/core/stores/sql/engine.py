@@ -1,8 +1,8 @@
-"""The SQL database: ``sql``, and how statements run on it.
+"""The SQL database: ``sql``, and the functions that run statements on it.
 
-Connections are in autocommit, and a transaction starts with a BEGIN of our own.
-So a single read costs one round trip, a write on SQLite takes its lock at once
-(``BEGIN IMMEDIATE``), and pysqlite leaves our savepoints alone.
+Connections are in autocommit mode, and this module sends the BEGIN of each transaction.
+So a single read costs one round trip, a write transaction on SQLite takes its lock at
+once (``BEGIN IMMEDIATE``), and pysqlite does not interfere with savepoints.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ BEGIN = {
 
 
 class Base(DeclarativeBase):
-    """The declarative base: every constraint has a name that can be predicted."""
+    """The declarative base: every constraint has a predictable name."""
 
     metadata = MetaData(
         naming_convention={
@@ -55,10 +55,10 @@ class Base(DeclarativeBase):
 
 
 class Session(FlaskSession):
-    """A session that reads without a transaction in a request that may only read."""
+    """A session that sends no BEGIN in a request that may only read."""
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
-        """The engine; in GET, HEAD and OPTIONS as one that refuses to write."""
+        """The engine; in GET, HEAD and OPTIONS with an option that refuses writes."""
         bind = super().get_bind(*args, **kwargs)
         if request_state().reads_only:
             return bind.execution_options(reads_only=True)
@@ -70,8 +70,8 @@ migrate = Migrate()
 
 
 def rows(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
-    """Read rows: in the transaction of this request when there is one, so that it
-    sees its own writes, else without any.
+    """Read rows: in the transaction of this request when it has begun, so that the
+    request sees its own writes; otherwise without a transaction.
     """
     if sql.session.registry.has() and sql.session().in_transaction():
         return sql.session.connection().execute(statement, parameters).all()
@@ -81,11 +81,11 @@ def rows(statement: Executable, parameters: Mapping[str, Any] | None = None) -> 
 
 
 def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-    """Run an INSERT, UPDATE or DELETE in the transaction of this request. When the
-    request has stated that it writes nothing else, the statement is a transaction by
-    itself, which saves the round trips of BEGIN and COMMIT.
+    """Run an INSERT, UPDATE or DELETE in the transaction of this request. In a request
+    with a lone write, the statement is a transaction by itself, which saves the round
+    trips of BEGIN and COMMIT.
 
-    :raises RuntimeError: when the request has stated so, and writes again.
+    :raises RuntimeError: when a request with a lone write writes again.
     """
     state = request_state()
     if state.lone_write is None:
@@ -117,18 +117,18 @@ def bind(app: Flask) -> None:
         engine = sql.engine
     prepare_engine(engine)
     prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
-    # The same connections without the listeners, which never begins a transaction.
+    # An engine with the same connections and without listeners: it sends no BEGIN.
     autocommit = Engine(engine.pool, engine.dialect, engine.url)
     app.extensions["sql_autocommit"] = autocommit if dialect in BEGIN else engine
 
 
 def sqlite_url(app: Flask) -> str:
-    """The embedded database of this instance folder."""
+    """The URL of the SQLite file in the instance folder."""
     return f"sqlite:///{Path(app.instance_path, 'myapp.db')}"
 
 
 def engine_options(app: Flask, url: str) -> dict[str, Any]:
-    """What the engine of this URL needs, under what the configuration says."""
+    """The options of the engine of this URL; the configuration overrides them."""
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
@@ -142,7 +142,7 @@ def engine_options(app: Flask, url: str) -> dict[str, Any]:
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Begin our own transactions, count statements, and refuse writes of readers."""
+    """Send BEGIN, count statements, and refuse writes in requests that only read."""
     begin = BEGIN.get(engine.dialect.name)
 
     @event.listens_for(engine, "begin")

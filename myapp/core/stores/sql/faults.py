@@ -1,7 +1,7 @@
-"""Which errors of SQL databases come from their state.
+"""Recognises the errors of SQL databases that come from the state of the database.
 
-SQLAlchemy files a lost connection and a mistake of ours under OperationalError on some
-drivers, so the error codes of the drivers decide.
+With some drivers SQLAlchemy raises OperationalError both for a lost connection and for
+a mistake in our code, so the error codes of the drivers decide.
 """
 
 import sqlite3
@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 # SQLSTATE classes of PostgreSQL: 08 connection, 53 resources, 57 operator's action,
-# 58 system; and single states: read-only, lock not available, serialization, deadlock.
+# 58 system. Single states: read-only, lock not available, serialization, deadlock.
 SQLSTATE_CLASSES = ("08", "53", "57", "58")
 SQLSTATES = frozenset({"25006", "55P03", "40001", "40P01"})
-# Error numbers of MySQL and MariaDB: too many connections, server going away or
-# read-only, lock wait, deadlock, full, record changed since last read; 2000s are
-# errors of the client's connection.
+# Error numbers of MySQL and MariaDB: too many connections, server shutdown, read-only,
+# lock wait timeout, deadlock, disk full, record changed since last read. Numbers from
+# 2000 to 2999 are errors of the client's connection.
 MYSQL_ERRORS = frozenset({1020, 1021, 1040, 1053, 1114, 1203, 1205, 1213, 1290, 1836})
 SQLITE_ERRORS = frozenset(
     {
@@ -28,7 +28,7 @@ SQLITE_ERRORS = frozenset(
         sqlite3.SQLITE_CANTOPEN,
     }
 )
-# Deadlocks and serialization failures: the same transaction may pass when it is run
+# Deadlocks and serialization failures: the same transaction may succeed when it runs
 # again (PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020).
 RETRYABLE = frozenset({"40001", "40P01", 1213, 1020})
 
@@ -52,7 +52,7 @@ def is_database_unavailable(error: Exception) -> bool:
         return True
     origin: Any = error.orig
     if isinstance(origin, sqlite3.Error):
-        # The low byte is the primary code, the rest says more.
+        # The low byte of an extended result code is the primary code.
         return getattr(origin, "sqlite_errorcode", 0) & 0xFF in SQLITE_ERRORS
     number = origin.args[0] if origin.args else None
     if isinstance(number, int):

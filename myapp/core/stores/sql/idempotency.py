@@ -1,4 +1,4 @@
-"""Kept responses in SQL, in a table of core."""
+"""Kept responses in SQL, in the table ``idempotency_keys``."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -25,9 +25,9 @@ from myapp.core.stores.sql.engine import Base, rows, sql
 from myapp.core.stores.sql.types import Id, UtcDateTime
 from myapp.core.stores.transaction import commit, rollback
 
-# One claim in so many also removes what has expired.
+# On average one claim out of this number also deletes expired rows.
 CLEAN_EVERY = 50
-# A BLOB of MySQL and MariaDB would end at 64 KiB.
+# A BLOB of MySQL and MariaDB has at most 64 KiB.
 BODY = LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
 RESPONSES = Table(
@@ -47,7 +47,7 @@ class SqlResponses:
     """Keeps responses in the transaction of the request."""
 
     def claim(self, claim: Claim, lease: float) -> KeptResponse | None:
-        """Insert a row, in a transaction of its own; or take over an expired one."""
+        """Insert a row, or take over an expired row, in a transaction of its own."""
         now = datetime.now(UTC)
         if random.randrange(CLEAN_EVERY) == 0:
             delete_expired(now)
@@ -68,7 +68,7 @@ class SqlResponses:
                 if run_alone(update(RESPONSES).where(*same).values(values)):
                     return None
         except IntegrityError:
-            # Another request has inserted it between the two statements.
+            # Another request has inserted the row between the two statements.
             rollback()
         known = read_key(claim.id)
         if known is None:
@@ -77,7 +77,7 @@ class SqlResponses:
         return KeptResponse(known.fingerprint, known.status, known.headers, body)
 
     def keep(self, claim: Claim, response: KeptResponse, life: float) -> None:
-        """Update the row of the claim, if it is still ours."""
+        """Update the row of the claim, if this request still owns it."""
         mine = (RESPONSES.c.id == claim.id, RESPONSES.c.owner == claim.owner)
         values = {
             "status": response.status,
@@ -97,18 +97,19 @@ class SqlResponses:
 
 
 def read_key(id: str) -> Any:
-    """The row of a key, ``None`` when there is none."""
+    """The row of a key, ``None`` when it does not exist."""
     found = rows(select(RESPONSES).where(RESPONSES.c.id == id))
     return found[0] if found else None
 
 
 def delete_expired(now: datetime) -> None:
-    """Delete what has expired."""
+    """Delete expired rows."""
     run_alone(delete(RESPONSES).where(RESPONSES.c.expires_at <= now))
 
 
 def run_alone(statement: Any) -> int:
-    """Run one statement in a transaction of its own; how many rows it changed."""
+    """Run one statement in a transaction of its own; returns the number of changed
+    rows."""
     result = sql.session.connection().execute(statement)
     count = int(result.rowcount)
     commit()

@@ -1,7 +1,7 @@
 """The model contract over SQL: SQLite, PostgreSQL, MySQL and MariaDB.
 
-Columns are declared as SQLAlchemy does it, and read and written as rows: no entity
-is built for a request. Nothing here commits.
+Columns are declared as in SQLAlchemy. Records are read and written as rows: requests
+create no ORM objects. Nothing here commits.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,8 +37,8 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     """A model in a table.
 
     A subclass sets ``__tablename__``, its schemas, and one typed column for each
-    property of the write schema; a test holds columns against schema. What it
-    declares as filterable or sortable gets an index ``(field, id)``.
+    property of the write schema; a test compares columns and schema. Each field in
+    ``filterable`` or ``sortable`` gets an index ``(field, id)``.
     """
 
     __abstract__ = True
@@ -57,12 +57,12 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     _delete: ClassVar[Delete]
     _columns: ClassVar[tuple[str, ...]]
     _shown_whole: ClassVar[bool]
-    # The relations that no foreign key watches.
+    # The relations that no foreign key checks.
     _unkeyed: ClassVar[tuple[Relation, ...]]
 
     @classmethod
     def compile_schemas(cls) -> None:
-        """Build the indexes and statements beside what the schemas give."""
+        """Also build the indexes and the statements."""
         super().compile_schemas()
         table = cls.table()
         for name in dict.fromkeys((*cls.filterable, *cls.sortable, *cls.scoped_by)):
@@ -91,19 +91,19 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def show(cls, document: Document, fields: Sequence[str] | None = None) -> Document:
-        """The row itself, when it is shown as it is."""
+        """The row itself, when clients see all its columns unchanged."""
         if fields is None and cls._shown_whole:
             return document
         return super().show(document, fields)
 
     @classmethod
     def typed(cls, document: Document) -> Document:
-        """The row, whose values are typed."""
+        """The row; its values are already typed."""
         return document
 
     @classmethod
     def kept_responses(cls) -> ResponseStore:
-        """In the same database."""
+        """The store of kept responses in the same database."""
         return SqlResponses()
 
     @classmethod
@@ -119,7 +119,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def find(cls, query: ListQuery, limit: int) -> Documents:
-        """One run of rows, or two where the first field of the sort may be unset."""
+        """One run of rows; two runs when the first field of the sort may be unset."""
         found: Documents = []
         first = query.sort[0][0]
         nullable = cls.table().c[first].nullable
@@ -129,7 +129,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
             rest = limit - len(found)
             if rest == 0:
                 break
-            # The run of unset ones begins at its start when the page reaches into it.
+            # A page that begins in the first run reads the unset run from its start.
             reaches = bool(unset) and not in_unset
             part = replace(query, after=None) if reaches else query
             shape = shape_of(cls.table(), cls.searchable, part, unset)
@@ -140,7 +140,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def _offset_in(cls, query: ListQuery, found: Documents) -> int:
-        """How much of the offset is left for the run of unset ones."""
+        """The part of the offset that is left for the run of unset values."""
         if not query.offset or found:
             return 0
         return max(0, query.offset - cls._count_run(query, unset=False))
@@ -162,7 +162,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def add(cls, documents: Documents) -> None:
-        """INSERT, as one statement for many."""
+        """INSERT, as one statement for all documents."""
         check_references(cls._unkeyed, documents)
         if len(documents) == 1:
             cls._insert_one(documents[0])
@@ -171,7 +171,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
             with sql.session.begin_nested():
                 sql.session.connection().execute(cls._insert, documents)
         except DBAPIError:
-            # One by one, to learn which of them it was.
+            # Again one by one, to find the document that fails.
             for index, document in enumerate(documents):
                 cls._insert_one(document, index)
 
@@ -184,7 +184,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def write(cls, changes: Iterable[Versioned]) -> None:
-        """UPDATE, with the version in its WHERE."""
+        """UPDATE, with the version in its WHERE clause."""
         if cls._unkeyed:
             changes = list(changes)
             check_references(cls._unkeyed, [document for document, _ in changes])
@@ -199,7 +199,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
     @classmethod
     def remove(cls, changes: Iterable[Versioned]) -> None:
-        """DELETE, with the version in its WHERE."""
+        """DELETE, with the version in its WHERE clause."""
         for index, (document, version) in by_id(changes):
             parameters = {"_id": document["id"], "_version": version}
             try:
@@ -211,13 +211,13 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
 
 
 def by_id(changes: Iterable[Versioned]) -> list[tuple[int, Versioned]]:
-    """Changes with their places, in the order of ids: transactions that lock rows in
-    the same order do not end in a deadlock."""
+    """Changes with their indexes, sorted by id: transactions that lock rows in the same
+    order do not cause deadlocks."""
     return sorted(enumerate(changes), key=lambda one: str(one[1][0]["id"]))
 
 
 def at(index: int, error: Exception) -> Exception:
-    """Note in a problem which of several documents it is about."""
+    """Store in a problem the index of the document that caused it."""
     if isinstance(error, Problem):
         error.index = index
     return error

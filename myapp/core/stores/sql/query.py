@@ -1,8 +1,9 @@
 """The list query as SQL: one statement for each shape of a query, built once.
 
-Pages are found by keyset. Records whose first sort field is unset come last, in
-either direction, as a run of their own: each run is in the order of an index
-``(field, id)`` on every engine, while NULLS LAST is on none of them.
+Pages are found by keyset. Records whose first sort field is unset come last, in either
+direction, and are read by a statement of their own, called a run. Each run has the
+order of an index ``(field, id)`` on every engine; NULLS LAST has the order of an index
+on no engine.
 """
 
 import re
@@ -34,12 +35,13 @@ SURROGATES = range(0xD800, 0xE000)
 
 
 class Shape(NamedTuple):
-    """What decides the text of a statement; all else is parameters.
+    """The parts of a query that decide the text of its statement; the rest are
+    parameters.
 
-    :param filters: field, operator and number of values of each.
-    :param after: for each field of the sort whether the page begins after a value
-        of it that is set; ``None`` on a first page.
-    :param unset: whether it is the run of records whose first field is unset;
+    :param filters: the field, the operator and the number of values of each filter.
+    :param after: for each field of the sort, whether the last record of the previous
+        page has a value; ``None`` on a first page.
+    :param unset: whether this is the run of records whose first sort field is unset;
         ``None`` when that field is always set.
     """
 
@@ -69,14 +71,14 @@ def shape_of(
 
 
 def operator_of(condition: Filter) -> str:
-    """The operator of a filter; ``null`` with false is ``set``, since neither has a
-    parameter."""
+    """The operator of a filter; ``null`` with the value false becomes ``set``, because
+    both have no parameter."""
     is_null = condition.operator == "null"
     return "set" if is_null and not condition.values[0] else condition.operator
 
 
 def parameters_of(query: ListQuery) -> Parameters:
-    """The parameters of the statement of a query, its limit and offset apart."""
+    """The parameters of the statement of a query, except limit and offset."""
     result: Parameters = {}
     for number, condition in enumerate(query.filters):
         if condition.operator == "null":
@@ -102,8 +104,8 @@ def page_statement(shape: Shape) -> Select[Any]:
     ordered = [part for one in sort for part in order(table, one)]
     if shape.unset is not None:
         conditions.append(first.is_(None) if shape.unset else first.is_not(None))
-        # In one of its two runs the first field needs no word on what is unset. It
-        # stays in the order of the other one too, as PostgreSQL finds the index by it.
+        # Inside a run, the first field needs no IS NULL in ORDER BY. The field itself
+        # stays in ORDER BY, also in the unset run, so that PostgreSQL uses the index.
         ordered = ordered[1:]
         sort = sort[1:] if shape.unset else sort
     if shape.after is not None:
@@ -125,7 +127,7 @@ def count_statement(shape: Shape) -> Select[Any]:
 
 
 def match_conditions(shape: Shape) -> list[ColumnElement[bool]]:
-    """What filters and words ask for."""
+    """The conditions of filters and words."""
     conditions = []
     for number, (field, operator, count) in enumerate(shape.filters):
         conditions.append(condition(shape.table.c[field], operator, number, count))
@@ -165,13 +167,13 @@ def condition(column: Any, operator: str, number: int, count: int) -> Any:
 
 
 def compared(column: Any) -> Any:
-    """The type of what a column is compared with: any integer, also one that is too
-    large for the column."""
+    """The type of a value that is compared with a column. For integers it is 64 bits,
+    because the value may be too large for the column."""
     return BigInteger() if isinstance(column.type, Integer) else column.type
 
 
 def successor(text: str) -> str:
-    """The least text that sorts after every text with this prefix."""
+    """The smallest text that sorts after every text with this prefix."""
     while text:
         code = ord(text[-1]) + 1
         text = text[:-1]
@@ -183,7 +185,7 @@ def successor(text: str) -> str:
 
 
 def order(table: Table, sort: Sort) -> Sequence[ColumnElement[Any]]:
-    """How to order by one field: unset last."""
+    """The ORDER BY of one field: unset values last."""
     name, down = sort
     column = table.c[name]
     ordered = column.desc() if down else column.asc()
@@ -193,10 +195,10 @@ def order(table: Table, sort: Sort) -> Sequence[ColumnElement[Any]]:
 def after_place(
     table: Table, sort: Sequence[Sort], is_set: Sequence[bool], skipped: int
 ) -> ColumnElement[bool]:
-    """What holds for the records after a place in the order.
+    """The condition for the records after a place in the order.
 
-    :param is_set: whether the place has a value, for each field.
-    :param skipped: how many fields of the cursor stand before these.
+    :param is_set: for each field, whether the place has a value.
+    :param skipped: the number of sort fields before these.
     """
     columns = [table.c[name] for name, _ in sort]
     values = [
@@ -204,12 +206,12 @@ def after_place(
         for number, column in enumerate(columns)
     ]
     down = {way for _, way in sort}
-    # The first field is set in the run that has it; after that run, any may be unset.
+    # The first sort field is never unset in its own run; other fields may be unset.
     may_be_unset = columns if skipped else columns[1:]
     if len(down) == 1 and not any(column.nullable for column in may_be_unset):
         row, place = tuple_(*columns), tuple_(*values)
         ahead = row < place if down.pop() else row > place
-        # MariaDB finds its range by the first column alone.
+        # MariaDB needs a condition on the first column alone to use the index.
         least = columns[0] <= values[0] if sort[0][1] else columns[0] >= values[0]
         return and_(least, ahead) if len(columns) > 1 else ahead
     return lexicographic(columns, values, sort, is_set)
@@ -218,7 +220,7 @@ def after_place(
 def lexicographic(
     columns: Any, values: Any, sort: Sequence[Sort], is_set: Sequence[bool]
 ) -> ColumnElement[bool]:
-    """The same where fields go different ways, or may be unset."""
+    """The same condition for fields with different directions, or with unset values."""
     result: ColumnElement[bool] = false()
     for column, value, (_, way), known in reversed(
         list(zip(columns, values, sort, is_set))

@@ -1,4 +1,4 @@
-"""What SQL registers as a store."""
+"""The SQL store: the part of SQL in each application and each request."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from myapp.core.errors.startup import ConfigError
 from myapp.core.stores.sql.faults import is_database_unavailable, is_deadlock
 from myapp.core.stores.sql.engine import bind, rows, sql
-from myapp.core.stores.state import request_state
+from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store, check_instance_folder, read_url
 
 
 class SqlStore(Store):
-    """SQLite, PostgreSQL, MySQL or MariaDB, by SQLAlchemy."""
+    """SQLite, PostgreSQL, MySQL or MariaDB, through SQLAlchemy."""
 
     name = "sql"
     component = "database"
@@ -26,7 +26,7 @@ class SqlStore(Store):
     fixture = "myapp.core.stores.sql.fixture:SqlFixture"
 
     def check_config(self, app: Flask) -> None:
-        """A URL with a driver, or else a folder for the SQLite file."""
+        """Check the URL and its driver, or the folder of the SQLite file."""
         if not app.config[self.setting]:
             check_instance_folder(app)
             return
@@ -43,35 +43,36 @@ class SqlStore(Store):
         bind(app)
 
     def upgrade(self) -> None:
-        """Run the migrations that are missing."""
+        """Run the missing migrations."""
         upgrade()
 
-    def begin(self, lone_write: bool) -> None:
-        """A BEGIN is sent with the first write, and none for a lone one."""
-        request_state().lone_write = True if lone_write else None
+    def begin(self, state: RequestState, lone_write: bool) -> None:
+        """Note whether the request has a lone write, which needs no BEGIN; otherwise
+        BEGIN is sent with the first write."""
+        state.lone_write = True if lone_write else None
 
-    def commit(self) -> bool:
-        """COMMIT, when there was a BEGIN."""
+    def commit(self, state: RequestState) -> bool:
+        """COMMIT, when a transaction has begun."""
         if not (sql.session.registry.has() and sql.session().in_transaction()):
             return False
         sql.session.commit()
         return True
 
-    def rollback(self) -> None:
-        """ROLLBACK, when there may be something to undo."""
+    def rollback(self, state: RequestState) -> None:
+        """ROLLBACK, when the request has used a session."""
         if sql.session.registry.has():
             sql.session.rollback()
 
     def ping(self) -> object:
-        """The shortest query."""
+        """Run ``SELECT 1``."""
         return rows(text("SELECT 1"))
 
     def is_retryable(self, error: Exception) -> bool:
-        """A deadlock or a serialization failure."""
+        """Whether the error is a deadlock or a serialization failure."""
         return is_deadlock(error)
 
     def is_unavailable(self, error: Exception) -> bool:
-        """By the error codes of the drivers."""
+        """Whether the database is unavailable, by the error codes of the drivers."""
         return is_database_unavailable(error)
 
     def shell_names(self) -> Mapping[str, Any]:

@@ -16,8 +16,8 @@ MYSQL = ("mysql", "mariadb")
 
 
 class Id(TypeDecorator[str]):
-    """A UUID as the wire shows it: native on PostgreSQL, 36 ASCII characters elsewhere,
-    because MariaDB's own type does not sort version 7 by time in every release.
+    """A UUID as text: the native type on PostgreSQL, 36 ASCII characters elsewhere. The
+    native type of MariaDB does not sort version 7 by time in every release.
     """
 
     impl = String(36)
@@ -33,20 +33,20 @@ class Id(TypeDecorator[str]):
         return dialect.type_descriptor(String(36))
 
     def bind_processor(self, dialect: Dialect) -> None:
-        """Text goes in as it is."""
+        """Text is written unchanged."""
 
     def result_processor(self, dialect: Dialect, coltype: object) -> None:
-        """Text comes out as it is; ``engine.py`` tells psycopg to leave it so."""
+        """Text is read unchanged; ``engine.py`` sets psycopg to return text."""
 
     def __repr__(self) -> str:
         return "Id()"
 
 
 class Varchar(TypeDecorator[str]):
-    """Text that is compared and sorted by code point on every engine, not by the
-    rules of a language, so that each gives the same order and the same equality.
+    """Text that is compared and sorted by code point, not by the rules of a language,
+    so that order and equality are the same on every engine.
 
-    :param length: the most characters that it takes.
+    :param length: the maximum number of characters.
     """
 
     impl = String
@@ -57,7 +57,7 @@ class Varchar(TypeDecorator[str]):
         self.length = length
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """The type of an engine with its binary collation, blanks at the end kept."""
+        """The type of an engine with its binary collation; trailing blanks count."""
         if dialect.name == "postgresql":
             return dialect.type_descriptor(String(self.length, collation="C"))
         if dialect.name in MYSQL:
@@ -72,32 +72,33 @@ class Varchar(TypeDecorator[str]):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, aware and in UTC, with microseconds on every engine."""
+    """A date-time, aware and in UTC, with microseconds on every engine."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """MySQL and MariaDB drop fractions of a second unless told otherwise."""
+        """The type of an engine; MySQL and MariaDB need a precision to keep fractions
+        of a second."""
         if dialect.name in MYSQL:
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> datetime | None:
-        """To UTC; without the zone where the engine stores none."""
+        """Convert to UTC; remove the zone when the engine does not store it."""
         if value is None:
             return None
         moment: datetime = value.astimezone(UTC)
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """None where the engine gives what we want: the zone of its session is UTC."""
+        """``None`` on PostgreSQL, whose values are already aware and in UTC."""
         if dialect.name == "postgresql":
             return None
         return super().result_processor(dialect, coltype)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Aware, in UTC."""
+        """Make the value aware, in UTC."""
         if isinstance(value, datetime) and value.tzinfo is None:
             return value.replace(tzinfo=UTC)
         return cast(datetime | None, value)
@@ -107,8 +108,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class lower(GenericFunction[str]):
-    """``lower()`` for all of Unicode: PostgreSQL folds only ASCII in the collation of
-    our columns, and SQLite only ASCII at all (``engine.py`` gives it Python's)."""
+    """``lower()`` for all of Unicode. In the collation of ``Varchar``, PostgreSQL
+    changes only ASCII. SQLite changes only ASCII, so ``engine.py`` replaces its
+    ``lower()`` by that of Python."""
 
     type = String()
     inherit_cache = True
@@ -116,16 +118,16 @@ class lower(GenericFunction[str]):
 
 @compiles(lower, "postgresql")
 def lower_by_unicode(element: Any, compiler: Any, **kwargs: Any) -> str:
-    """With the root collation of ICU."""
+    """``lower()`` with the root collation of ICU."""
     return f'lower({compiler.process(element.clauses, **kwargs)} COLLATE "und-x-icu")'
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
-    """A decimal number with a fixed scale; SQLite, which has none, stores it as an
+    """A decimal number with a fixed scale. SQLite has no decimal type; there it is an
     integer of the smallest unit, so that it sorts and compares exactly.
 
-    :param precision: digits in all.
-    :param scale: digits after the point.
+    :param precision: the number of digits in total.
+    :param scale: the number of digits after the point.
     """
 
     impl = Numeric
@@ -143,22 +145,22 @@ class ExactDecimal(TypeDecorator[Decimal]):
         return dialect.type_descriptor(Numeric(self.precision, self.scale))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        """To the stored number."""
+        """Convert to the stored number."""
         if value is None or dialect.name != "sqlite":
             return value
         scaled = Decimal(value).scaleb(self.scale)
-        # What is compared may have more digits than what is stored, or be larger.
+        # A value in a filter may have more digits than the column, or be larger.
         whole = int(scaled)
         return whole if whole == scaled and abs(whole) <= MAX_INTEGER else float(scaled)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """None where the engine gives decimals by itself."""
+        """``None`` when the engine returns decimals itself."""
         if dialect.name != "sqlite":
             return None
         return super().result_processor(dialect, coltype)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
-        """From the stored number."""
+        """Convert from the stored number."""
         if value is None or dialect.name != "sqlite":
             return cast(Decimal | None, value)
         return Decimal(value).scaleb(-self.scale)
