@@ -93,9 +93,11 @@ def late_access(endpoint: str, method: str) -> str:
 def may_call(endpoint: str, method: str) -> bool:
     """Whether the caller of this request may use a method of a route."""
     word = access_table(current_app).get((endpoint, method))
-    return word == "public" or (
-        word is not None and ACCESS[word].allows(caller_of_request())
-    )
+    try:
+        word = word or late_access(endpoint, method)
+    except Problem:
+        return False
+    return word == "public" or ACCESS[word].allows(caller_of_request())
 
 
 def init_app(app: Flask) -> None:

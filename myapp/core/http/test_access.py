@@ -173,6 +173,12 @@ def test_a_route_that_was_added_in_silence_is_refused(app: App) -> None:
         complete_routes(app, "silent", None)
 
 
+def test_options_knows_a_public_route_that_was_added_late(app: App) -> None:
+    app.add_url_rule("/late", view_func=public(lambda: "open"), endpoint="late")
+    response = app.test_client().options("/late")
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
 def test_the_caller_is_asked_once_and_only_where_it_matters(
     client: Any, toy: ToyAuthenticator
 ) -> None:

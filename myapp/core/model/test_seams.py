@@ -28,6 +28,7 @@ from myapp.core.model import (
     unscoped,
 )
 from myapp.core.rest.api import feature_blueprint
+from myapp.core.rest.lists import describe_list, respond_list
 from myapp.core.rest.resource import Resource
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
@@ -261,6 +262,19 @@ def restore_of(model: type[Model]) -> type[Resource]:
     return Restore
 
 
+def list_of(model: type[Model]) -> type[Resource]:
+    """A route by hand that lists some records."""
+
+    class Early(Resource):
+        @describe_list(model, errors=(400, 404), id=f"early_{model.__name__.lower()}")
+        def get(self, issued: str) -> Any:
+            """List the invoices of a day, a page at a time."""
+            return respond_list(model, equal("issued", date.fromisoformat(issued)))
+
+    Early.__name__ = f"Early{model.__name__}"
+    return Early
+
+
 @pytest.fixture(scope="module")
 def planted(
     servers: list[str], tmp_path_factory: pytest.TempPathFactory
@@ -277,6 +291,8 @@ def planted(
                 if name == "invoices":
                     url = f"/{name}/<id>/restore"
                     namespace.route(url)(restore_of(model))
+                    url = f"/{name}-of/<string:issued>"
+                    namespace.route(url)(list_of(model))
         mount(app, Feature("seams", "/seams", "public"), blueprint)
         with app.app_context():
             METADATA.create_all(sql.engine)
@@ -559,3 +575,29 @@ def test_a_key_replays_what_a_hook_wrote_once(client: Any, base: str) -> None:
     again = client.post(url, json=invoice("a1"), headers=headers)
     assert again.data == first.data
     assert lines(client, base) == ["create a1"]
+
+
+def test_a_list_by_hand_has_the_whole_list_query(client: Any, base: str) -> None:
+    for number in range(3):
+        post(client, base, f"a{number}")
+    post(client, base, "other", issued="2026-01-02")
+    url, seen = f"{base}/invoices-of/2026-01-01?limit=2&sort=number", []
+    first = client.get(f"{url}&count=exact", headers=ALICE)
+    assert first.json["total"] == 3 and first.headers["X-Total-Count"] == "3"
+    page = client.get(url, headers=ALICE)
+    while True:
+        seen += [item["number"] for item in page.json["items"]]
+        if page.json["next"] is None:
+            break
+        link = page.headers["Link"].partition("<")[2].partition(">")[0]
+        page = client.get(link, headers=ALICE)
+    assert seen == ["a0", "a1", "a2"]
+    few = client.get(f"{url}&number=a1&fields=number", headers=ALICE).json["items"]
+    assert few == [{"number": "a1"}]
+    client.get(f"{url}&nothing=1", headers=ALICE, expect=400)
+    client.get(f"{url}&cursor=forged", headers=ALICE, expect=400)
+    assert client.get(url, headers=BOB).json["items"] == []
+    path = f"{base}/invoices-of/{{issued}}"
+    operation = client.get("/openapi.json").json["paths"][path]["get"]
+    names = {parameter["name"] for parameter in operation["parameters"]}
+    assert {"issued", "limit", "cursor", "sort", "number", "number[gte]"} <= names

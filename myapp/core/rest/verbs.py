@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from flask import Response, current_app, request
 
@@ -14,19 +13,14 @@ from myapp.core.http.response import respond
 from myapp.core.model import patch
 from myapp.core.model.batch import batch_response_schema, batch_schema, run_batch
 from myapp.core.model.model import Model
-from myapp.core.model.record import Page, Record
-from myapp.core.query.list_query import (
-    ListQuery,
-    parse_query,
-    parse_selection,
-    single_arguments,
-)
+from myapp.core.model.record import Record
+from myapp.core.query.list_query import ListQuery, parse_selection
 from myapp.core.rest.api import Namespace
-from myapp.core.rest.cursor import make_cursor, read_cursor
 from myapp.core.rest.etags import check_write, etag, is_unchanged
 from myapp.core.rest.resource import ModelResource, NestedResource, Resource
 from myapp.core.schema.names import snake
-from myapp.core.schema.derive import list_schema, view_schema
+from myapp.core.schema.derive import view_schema
+from myapp.core.rest.lists import describe_list, respond_list
 
 CREATE_ERRORS = (400, 409, 413, 415, 422)
 WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
@@ -84,27 +78,21 @@ def routes_from_model(
 def collection(model: type[Model], names: Names) -> type[Resource]:
     """The resource that holds all records of a model."""
     read, write = model.read_schema, model.write_schema
-    parameters = model.queryable.parameters()
 
     class Collection(ModelResource):
         """All records of a model."""
 
         options_headers = {"Accept-Post": JSON_TYPE}
 
-        @describe(
-            {200: list_schema(read)},
-            query=parameters,
+        @describe_list(
+            model,
             errors=(400, *names.refusals),
             id=f"list_{names.many}",
             summary=f"List every {names.one}, newest first, a page at a time.",
         )
         def get(self) -> Response:
             """List the records that the query asks for."""
-            query = parse_query(model.queryable, request.query_string)
-            if query.cursor is not None:
-                place = read_cursor(query, query.cursor, model.queryable.properties)
-                query = query.starting_after(place)
-            return respond_page(model.list(query), query)
+            return respond_list(model)
 
         @describe(
             {201: read},
@@ -257,20 +245,3 @@ def respond_record(
     """
     (shown,) = record.model.show_many([record.document], selection)
     return respond(shown, status, [("ETag", etag(record)), *headers])
-
-
-def respond_page(page: Page, query: ListQuery) -> Response:
-    """A page, with the cursor and the link of the next one (RFC 8288)."""
-    body: dict[str, Any] = {"items": page.items, "next": None}
-    headers = []
-    if page.last is not None:
-        body["next"] = make_cursor(query, page.last)
-        asked = single_arguments(request.query_string)
-        asked.pop("offset", None)
-        link = urlencode({**asked, "cursor": body["next"]})
-        where = f"{request.script_root}{request.path}"
-        headers.append(("Link", f'<{where}?{link}>; rel="next"'))
-    if page.total is not None:
-        body["total"] = page.total
-        headers.append(("X-Total-Count", str(page.total)))
-    return respond(body, headers=headers)

@@ -59,12 +59,10 @@ class RedisModel(Model):
         return unit_of(cls.name, cls.prefix())
 
     @classmethod
-    def _values(cls, document: Document) -> Document:
-        """The values of a document that queries and scopes compare, typed."""
+    def _values(cls, document: Document, names: Iterable[str]) -> Document:
+        """The typed values of some fields of a document."""
         properties = cls.stored_properties
-        names = (*cls._indexed, *cls.server_properties)
-        values = {name: typed(document.get(name), properties[name]) for name in names}
-        return {**values, "id": document["id"]}
+        return {name: typed(document.get(name), properties[name]) for name in names}
 
     @classmethod
     def read_many(cls, ids: Sequence[str]) -> Documents:
@@ -138,5 +136,5 @@ class RedisModel(Model):
 
     @classmethod
     def _members(cls, document: Document) -> dict[str, Any]:
-        values = cls._values(document)
+        values = cls._values(document, cls._indexed)
         return {name: member(values[name], document["id"]) for name in cls._indexed}

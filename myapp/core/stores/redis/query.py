@@ -8,7 +8,7 @@ is 0, and there is no value. No value contains NUL, since requests with NUL are 
 and NUL sorts before every other character.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -44,7 +44,7 @@ end
 return result
 """)
 
-TypeOf = Callable[[Document], Document]
+TypeOf = Callable[[Document, Iterable[str]], Document]
 
 
 class Walked(NamedTuple):
@@ -52,7 +52,7 @@ class Walked(NamedTuple):
 
     :param prefix: the prefix of its keys, with the colon.
     :param indexed: the fields that have an index.
-    :param typed: returns the typed values of a document.
+    :param typed: returns the typed values of some fields of a document.
     """
 
     prefix: str
@@ -207,7 +207,7 @@ def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
 def passes(document: Document, query: ListQuery, model: Walked) -> bool:
     """Whether a document matches filters and words."""
     if query.filters:
-        values = model.typed(document)
+        values = model.typed(document, [one.field for one in query.filters])
         if not all(condition.matches(values) for condition in query.filters):
             return False
     texts = [str(document[name] or "").lower() for name in model.searchable]
@@ -218,7 +218,7 @@ def in_order(documents: Documents, query: ListQuery, typed: TypeOf) -> Documents
     """Documents in the order of the query: a stable sort by each field, from the last
     field to the first."""
     for name, down in reversed(query.sort):
-        values = {one["id"]: typed(one)[name] for one in documents}
+        values = {one["id"]: typed(one, [name])[name] for one in documents}
         known = [one for one in documents if values[one["id"]] is not None]
         unset = [one for one in documents if values[one["id"]] is None]
         known.sort(key=lambda one: values[one["id"]], reverse=down)
@@ -231,7 +231,8 @@ def only_after(
 ) -> Iterator[Document]:
     """The documents of a sorted group that come after the cursor."""
     for document in documents:
-        if query.after is None or is_after(typed(document), query):
+        names = [name for name, _ in query.sort]
+        if query.after is None or is_after(typed(document, names), query):
             yield document
 
 
