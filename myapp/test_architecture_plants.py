@@ -581,3 +581,9 @@ def test_the_client_fails_on_any_other_answer(answer: Any, expect: int) -> None:
     client = plant_app(resource(answer)).test_client()
     with pytest.raises(AssertionError):
         client.get("/plant/x", expect=expect)
+
+
+def test_the_client_fails_on_a_parameter_that_is_not_described() -> None:
+    client = plant_app(resource(lambda: {"n": 1})).test_client()
+    with pytest.raises(AssertionError, match="does not describe the parameters"):
+        client.get("/plant/x?limit=1")

@@ -601,3 +601,12 @@ def test_a_list_by_hand_has_the_whole_list_query(client: Any, base: str) -> None
     operation = client.get("/openapi.json").json["paths"][path]["get"]
     names = {parameter["name"] for parameter in operation["parameters"]}
     assert {"issued", "limit", "cursor", "sort", "number", "number[gte]"} <= names
+
+
+def test_an_unknown_parameter_of_a_record_lists_those_of_a_record(
+    client: Any, base: str
+) -> None:
+    mine = post(client, base, "a1")
+    url = f"{base}/invoices/{mine['id']}?limit=1"
+    problem = client.get(url, headers=ALICE, expect=400).json
+    assert problem["errors"][0]["detail"] == "is unknown; known are fields"

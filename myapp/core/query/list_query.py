@@ -137,7 +137,7 @@ def parse_query(model: Queryable, query_string: bytes) -> ListQuery:
     )
     if "offset" in arguments and "cursor" in arguments:
         raise invalid_parameter("offset", "does not go together with cursor")
-    return add_selection(model, query, rest)
+    return add_selection(model, query, rest, model.parameters)
 
 
 def parse_selection(model: Queryable, query_string: bytes) -> ListQuery:
@@ -147,7 +147,8 @@ def parse_selection(model: Queryable, query_string: bytes) -> ListQuery:
     """
     if not query_string:
         return ListQuery()
-    return add_selection(model, ListQuery(), single_arguments(query_string))
+    rest = single_arguments(query_string)
+    return add_selection(model, ListQuery(), rest, model.selection_parameters)
 
 
 def single_arguments(query_string: bytes) -> dict[str, str]:
@@ -165,13 +166,20 @@ def single_arguments(query_string: bytes) -> dict[str, str]:
 
 
 def add_selection(
-    model: Queryable, query: ListQuery, rest: dict[str, str]
+    model: Queryable,
+    query: ListQuery,
+    rest: dict[str, str],
+    parameters: Callable[[], Mapping[str, JSON]],
 ) -> ListQuery:
-    """Add ``fields`` and ``expand``, and refuse every other parameter in ``rest``."""
+    """Add ``fields`` and ``expand``, and refuse all other parameters.
+
+    :param parameters: gives those that the route takes, for the error.
+    """
     shown = parse_names(rest.pop("fields", None), "fields", model.properties)
     embedded = parse_names(rest.pop("expand", None), "expand", model.relations)
     for name in rest:
-        raise invalid_parameter(name, f"is unknown; known are {known_names(model)}")
+        known = ", ".join(parameters())
+        raise invalid_parameter(name, f"is unknown; known are {known}")
     return replace(query, fields=shown, expand=embedded or ())
 
 

@@ -41,7 +41,9 @@ def respond_list(model: type[Model], *conditions: Filter) -> Response:
     if query.cursor is not None:
         place = read_cursor(query, query.cursor, model.queryable.properties)
         query = query.starting_after(place)
-    asked = replace(query, filters=(*conditions, *query.filters))
+    asked = query
+    if conditions:
+        asked = replace(query, filters=(*conditions, *query.filters))
     return respond_page(model.list(asked), query)
 
 

@@ -52,6 +52,9 @@ def check_response(app: Flask, response: TestResponse) -> None:
         is_refusal = status in (401, 403) and not ACCESS[word].is_public
         is_known = is_refusal or described.knows(status)
         assert is_known, f"{method} does not describe {status}"
+        unknown = set(response.request.args) - set(described.query)
+        is_taken = status < 400 and unknown
+        assert not is_taken, f"{method} does not describe the parameters {unknown}"
     if status >= 400:
         assert response.mimetype == "application/problem+json", response.text[:200]
         schema = PROBLEM_SCHEMA
