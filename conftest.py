@@ -63,18 +63,11 @@ def pytest_collection_modifyitems(
         items[:] = [item for item in items if item not in left]
 
 
-def start_server(name: str, server: str, factory: pytest.TempPathFactory) -> str:
-    """Start a server of a store, or end the test run if it does not start."""
-    try:
-        return str(FIXTURES[name].start(server, factory.mktemp(name)))
-    except RuntimeError as error:
-        pytest.exit(str(error), returncode=2)
-
-
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Redis of this run."""
-    return start_server("redis", *FIXTURES["redis"].servers, tmp_path_factory)
+    fixture = FIXTURES["redis"]
+    return str(fixture.start(*fixture.servers, tmp_path_factory.mktemp("redis")))
 
 
 @pytest.fixture(
@@ -86,8 +79,14 @@ def servers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[str]:
     """A running server of each store, in the order of the stores."""
-    pairs = zip(FIXTURES, request.param)
-    return [start_server(name, server, tmp_path_factory) for name, server in pairs]
+    folder = tmp_path_factory.mktemp("servers")
+    pairs = zip(FIXTURES.values(), request.param)
+    try:
+        return [str(fixture.start(server, folder)) for fixture, server in pairs]
+    except RuntimeError as error:
+        # No other test can pass, so the run ends, after this one has told why.
+        request.session.shouldfail = str(error)
+        raise
 
 
 @pytest.fixture(scope="session")
@@ -133,10 +132,7 @@ def client(app: App) -> Any:
 @pytest.fixture
 def own_app(servers: list[str], tmp_path: Path) -> Iterator[App]:
     """An application on a database for this test alone, where commits are real."""
-    for app in build_app(servers, tmp_path):
-        yield app
-        for fixture in FIXTURES.values():
-            fixture.clean(app)
+    yield from build_app(servers, tmp_path)
 
 
 @pytest.fixture

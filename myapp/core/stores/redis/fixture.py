@@ -1,7 +1,6 @@
 """Redis for the tests: the server of the test run, or an empty database elsewhere."""
 
 import os
-import re
 from pathlib import Path
 
 import redis
@@ -23,29 +22,23 @@ class RedisFixture(StoreFixture):
     def start(self, server: str, folder: Path) -> str:
         """A server of the test run, or the server in ``TEST_REDIS_URL``.
 
-        The database in that URL must be empty; each further test process uses a
-        database with a lower number.
+        A test process uses the first empty database, from the one in that URL down.
 
-        :raises RuntimeError: when the database is not empty.
+        :raises RuntimeError: when each of them holds keys, which a test would remove.
         """
-        if self._url:
-            return self._url
-        url = os.environ.get("TEST_REDIS_URL")
-        if not url:
-            self._url = ensure_redis(folder)
-            return self._url
-        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        url = re.sub(r"[0-9]+\Z", lambda last: str(int(last[0]) - worker), url)
-        client = redis.Redis.from_url(url)
-        if client.dbsize():
-            raise RuntimeError("TEST_REDIS_URL names a database that is not empty")
-        client.close()
-        self._url = url
-        return url
+        if not self._url:
+            url = os.environ.get("TEST_REDIS_URL")
+            self._url = empty_database(url) if url else ensure_redis(folder)
+        return self._url
 
     def make(self, server: str, folder: Path) -> Settings:
         """The same database for every application."""
         return {"REDIS_URL": server}
+
+    def drop(self, server: str, settings: Settings) -> None:
+        """Flush the database, so that the next test run finds it empty."""
+        with redis.Redis.from_url(server) as client:
+            client.flushdb()
 
     def close(self, app: Flask) -> None:
         """Close the connections of the client."""
@@ -55,3 +48,21 @@ class RedisFixture(StoreFixture):
         """Flush the database."""
         with app.app_context():
             redis_store.flushdb()
+
+
+def empty_database(url: str) -> str:
+    """Choose the database of this test process.
+
+    :param url: a server, and the highest number of a database that may be used.
+    :returns: the URL with the number of an empty database.
+    :raises RuntimeError: when there is none.
+    """
+    base, _, highest = url.rpartition("/")
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    # Each process has numbers of its own, so two never choose the same database.
+    for number in range(int(highest) - worker, -1, -workers):
+        with redis.Redis.from_url(f"{base}/{number}") as client:
+            if not client.dbsize():
+                return f"{base}/{number}"
+    raise RuntimeError("TEST_REDIS_URL: no database up to this number is empty")
