@@ -62,6 +62,7 @@ BY_HAND = re.compile(
 RESPONDERS = {"Response", "jsonify", "make_response", "respond", "response_class"}
 # Setting an attribute of these does not patch a library: they are context or process.
 PROXIES = re.compile(r"(flask\.(current_app|g|request|session)|os\.environ)\b")
+SERVES, CONTRACT = "routes_from_model", "ResourceContract"
 VENDORED = {"vendor", "_vendor", "vendored", "third_party"}
 MAX_FUNCTION, MAX_FILE, MAX_FACTORY = 45, 300, 59
 
@@ -564,6 +565,51 @@ def violations_of_the_readme(root: Path) -> list[str]:
             if not (root / name.removeprefix("myapp/")).is_file():
                 found.append(f"{page.name} names {name}")
     return found
+
+
+def served_models(module: Module) -> Iterator[tuple[ast.AST, str]]:
+    """Each model for which a module makes routes: the call, and the name."""
+    for call, function in module.calls():
+        named = [one.value for one in call.keywords if one.arg == "model"]
+        for node in [*call.args[1:2], *named] if function == SERVES else []:
+            yield call, module.dotted(node).rpartition(".")[2]
+
+
+def models_with_tests(module: Module) -> set[str]:
+    """The models of the conformance classes in a module."""
+    classes = [node for node in module.nodes if isinstance(node, ast.ClassDef)]
+    contracts, found = {CONTRACT}, set()
+    for node in sorted(classes, key=lambda one: one.lineno):
+        bases = {module.dotted(base).rpartition(".")[2] for base in node.bases}
+        if bases & contracts:
+            contracts.add(node.name)
+            for part in node.body:
+                if isinstance(part, ast.Assign) and "model" in map(
+                    name_of, part.targets
+                ):
+                    found.add(module.dotted(part.value).rpartition(".")[2])
+    return found
+
+
+def name_of(node: ast.AST) -> str:
+    """The name of a variable; empty for another expression."""
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def violations_of_conformance(root: Path) -> list[str]:
+    """Each model that a feature serves has a conformance test in the feature."""
+    tested: dict[str, set[str]] = {}
+    for module in modules(root):
+        if module.is_test:
+            tested.setdefault(module.layer, set()).update(models_with_tests(module))
+    what = f"has no conformance test: a class of {CONTRACT} with model = "
+    return [
+        module.at(call, f"{model} {what}{model}")
+        for module in code(root)
+        if module.layer != "core"
+        for call, model in served_models(module)
+        if model not in tested.get(module.layer, ())
+    ]
 
 
 def arrows_of(root: Path) -> set[tuple[str, str]]:

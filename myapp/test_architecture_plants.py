@@ -125,7 +125,25 @@ def commit():
 from myapp.core.stores import commit
 commit()
 ''',
-    "myapp/films/test_films.py": "from myapp.carts.factories import x\nx.commit()\n",
+    "myapp/films/endpoints.py": '''"""A."""
+from myapp.films import models
+
+routes_from_model("films", models.Film, "/films")
+routes_from_model("reels", models.Reel)
+''',
+    "myapp/films/test_films.py": """from myapp.carts.factories import x
+
+x.commit()
+
+class Contract(ResourceContract):
+    url = "/films/"
+
+class TestFilms(Contract):
+    model = Film
+
+class TestReels(ResourceContract):
+    model = Reel
+""",
     "myapp/carts/__init__.py": '''"""A."""
 from myapp.films.door import price
 from myapp.core.errors import Problem
@@ -340,6 +358,18 @@ PLANTS = {
         ("films/empty/__init__.py", EMPTY),
     ],
     "settings": [("../default_config.py", "    LOST: int = 1", "nothing reads LOST")],
+    "conformance": [
+        (
+            "films/endpoints.py",
+            "routes_from_model(x, Genre)",
+            "Genre has no conformance test",
+        ),
+        (
+            "carts/a.py",
+            "a.routes_from_model(x, model=b.Film)",
+            "Film has no conformance test",
+        ),
+    ],
     "the_readme": [
         ("../default_config.py", "    LOST = 1", "does not name LOST"),
         ("features.py", row("ghost", "/ghost"), "does not name ghost"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from myapp.carts.factories import DISC, POSTER, load_demo
+from myapp.carts.factories import DISC, POSTER, cart_body, load_demo
 from myapp.carts.models import WEEK, Cart
 from myapp.core.http import App
 from myapp.core.stores import commit
@@ -18,8 +18,7 @@ class TestCarts(ResourceContract):
 
     url = "/carts/"
     model = Cart
-    full = {"items": [POSTER, DISC], "note": "Please wrap it."}
-    other = {"items": [DISC], "note": ""}
+    body = cart_body
 
 
 @pytest.mark.parametrize(

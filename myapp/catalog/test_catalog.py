@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import uuid_utils
 
-from myapp.catalog.factories import load_demo
+from myapp.catalog.factories import director_body, load_demo, movie_body
 from myapp.catalog.models import Director, Movie
 from myapp.core.testing import Client, ResourceContract
 
@@ -15,8 +15,7 @@ class TestDirectors(ResourceContract):
 
     url = "/catalog/directors/"
     model = Director
-    full = {"name": "Chantal Akerman", "born": "1950-06-06", "country": "BE"}
-    other = {"name": "Ousmane Sembène", "born": "1923-01-01", "country": "SN"}
+    body = director_body
 
 
 class TestMovies(ResourceContract):
@@ -24,28 +23,7 @@ class TestMovies(ResourceContract):
 
     url = "/catalog/movies/"
     model = Movie
-    full = {
-        "title": "Jeanne Dielman",
-        "year": 1975,
-        "runtime": 201,
-        "genres": ["drama"],
-        "synopsis": "Three days, and potatoes.",
-        "price": "12.50",
-    }
-    other = {
-        "title": "Black Girl",
-        "year": 1966,
-        "runtime": 59,
-        "genres": [],
-        "synopsis": "",
-        "price": "0.00",
-    }
-
-    def prepare(self, client: Client) -> None:
-        """A director for each body."""
-        for name, body in (("full", self.full), ("other", self.other)):
-            director = client.post("/catalog/directors/", json={"name": name}).json
-            setattr(self, name, {**body, "director_id": director["id"]})
+    body = movie_body
 
 
 MOVIE = {"title": "Wanda", "year": 1970}

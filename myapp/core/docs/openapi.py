@@ -10,8 +10,6 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
-from werkzeug.routing import Rule
-
 from myapp.core.access.caller import authenticators_of
 from myapp.core.access.rules import ACCESS
 from myapp.core.docs.headers import (
@@ -21,20 +19,21 @@ from myapp.core.docs.headers import (
     response_headers,
 )
 from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.http.access import access_table
 from myapp.core.http.description import Description, description_of
 from myapp.core.http.methods import METHODS
 from myapp.core.http.request import JSON_TYPE
 from myapp.core.http.response import PROBLEM_TYPE
+from myapp.core.model.key import UUID_KEY
 from myapp.core.rest.api import api_of
 from myapp.core.schema.json_out import dumps
 from myapp.core.schema.names import model_name, snake
 from myapp.core.schema.strict_json import JSON
-from myapp.core.http.access import access_table
+from werkzeug.routing import Rule
 
 VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
 # The schema of a path variable, by its converter in Werkzeug.
 PATH_SCHEMAS: dict[str, JSON] = {
-    "": {"type": "string", "format": "uuid"},
     "uuid": {"type": "string", "format": "uuid"},
     "string": {"type": "string"},
     "path": {"type": "string"},
@@ -140,7 +139,7 @@ def operation(
     result: JSON = {
         "operationId": description.id or f"{method}_{snake(name)}",
         "summary": summary.rstrip("."),
-        "parameters": [*path_parameters(rule), *parameters(description)],
+        "parameters": [*path_parameters(rule, resource), *parameters(description)],
         "responses": responses(method, description, keeps),
     }
     if more.strip():
@@ -154,10 +153,15 @@ def operation(
     return result
 
 
-def path_parameters(rule: Rule) -> list[JSON]:
-    """The variables of a path; a variable without a converter is the id of a record."""
+def path_parameters(rule: Rule, resource: Any) -> list[JSON]:
+    """The variables of a path; a variable without a converter is the id of a record.
+
+    :param resource: the class of the route, which may state the record's ``model``.
+    """
+    model = getattr(resource, "model", None)
+    schemas = {**PATH_SCHEMAS, "": (model.key if model else UUID_KEY).schema}
     return [
-        {"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[kind]}
+        {"name": name, "in": "path", "required": True, "schema": schemas[kind]}
         for kind, name in VARIABLE.findall(rule.rule)
     ]
 

@@ -6,11 +6,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, g, request
-
 from myapp.core.errors.problem import Problem, invalid_parameter
 from myapp.core.http.methods import SAFE_METHODS, methods_of
+from myapp.core.model.key import UUID_KEY, Key
 from myapp.core.schema import strict_json
-from myapp.core.schema.formats import parse_uuid
 from myapp.core.stores.state import UNREAD, RequestState, request_state
 
 JSON_TYPE = "application/json"
@@ -77,20 +76,21 @@ def check_type(types: Sequence[str], accept: str) -> None:
     raise Problem("unsupported-media-type", detail, headers=headers)
 
 
-def check_id(text: str) -> str:
+def check_id(text: str, key: Key = UUID_KEY) -> Any:
     """The id of a record from the path.
 
-    :raises Problem: 400 when it is not a UUID; 405 when it is the last part of another
-        route, such as ``/batch``, which does not support this method.
+    :param key: that of its model.
+    :raises Problem: 400 when it is not an id of this kind; 405 when it is the last part
+        of another route, such as ``/batch``, which does not support this method.
     """
     try:
-        return parse_uuid(text)
+        return key.parse(text)
     except ValueError as error:
         methods = methods_of(request.path)
         if methods:
             allow = {"Allow": ", ".join(sorted(methods))}
             raise Problem("method-not-allowed", headers=allow) from error
-        raise invalid_parameter("id", "must be a UUID") from error
+        raise invalid_parameter("id", str(error)) from error
 
 
 def init_app(app: Flask) -> None:

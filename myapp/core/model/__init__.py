@@ -8,7 +8,9 @@ rules and hooks (``Change``, and the signals ``before_write`` and ``after_write`
 
 from myapp.core.model.changes import Change, after_write, before_write
 from myapp.core.model.context import Context, including, unscoped
-from myapp.core.model.model import Computed, Model
+from myapp.core.model.declared import Computed
+from myapp.core.model.key import Key
+from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Page, Record, Relation
 from myapp.core.query.filters import NOTHING, equal, is_unset, one_of
 
@@ -18,6 +20,7 @@ __all__ = [
     "Computed",
     "Context",
     "Document",
+    "Key",
     "Model",
     "Page",
     "Record",

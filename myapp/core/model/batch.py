@@ -10,67 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uuid_utils
-
 from myapp.core.errors.kinds import Slug
 from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
+from myapp.core.model.batch_schema import MAX_ITEMS, PARTS, REFERENCE_PATTERN, SHAPES
 from myapp.core.model.model import Model
 from myapp.core.model.record import Document
-from myapp.core.schema.derive import derive_patch_schema
-from myapp.core.schema.formats import PATTERNS, UUID, parse_uuid
+from myapp.core.schema.formats import parse_uuid
 from myapp.core.schema.strict_json import JSON
-from myapp.core.schema.validator import MAX_ERRORS, Validator
+from myapp.core.schema.validator import MAX_ERRORS
 
-MAX_ITEMS = 1000
-# The keywords that name or show a schema, and do not constrain it.
-NAMING = ("$id", "title", "examples")
-PARTS = ("create", "update", "delete")
-REFERENCE = re.compile(r"#/create/(0|[1-9][0-9]{0,2})\Z", re.ASCII)
-# The schema of an id in a batch, for documentation; ids are checked with their items.
-ID_SCHEMA: JSON = {
-    "type": "string",
-    "pattern": rf"^({PATTERNS['uuid']}|#/create/(0|[1-9][0-9]{{0,2}}))$",
-    "description": "A UUID, or #/create/<index>.",
-}
-VERSION_SCHEMA: JSON = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
+REFERENCE = re.compile(rf"{REFERENCE_PATTERN}\Z", re.ASCII)
 # The members of an item that identify its record; the others are its fields.
 ADDRESS = ("id", "version")
-
-
-def delete_schema(id: JSON) -> JSON:
-    """The schema of an item to delete.
-
-    :param id: the schema of its id.
-    """
-    item = {
-        "type": "object",
-        "properties": {"id": id, "version": VERSION_SCHEMA},
-        "required": ["id"],
-        "additionalProperties": False,
-    }
-    return {"anyOf": [id, item]}
-
-
-# The outer structure of a batch; the schemas of the model validate the items.
-SHAPE = Validator(
-    {
-        "type": "object",
-        "properties": {
-            "create": {"type": "array"},
-            "update": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {"id": {"type": "string"}, "version": VERSION_SCHEMA},
-                    "required": ["id"],
-                },
-            },
-            "delete": {"type": "array", "items": delete_schema({"type": "string"})},
-        },
-        "additionalProperties": False,
-    }
-)
 
 
 def run_batch(model: type[Model], body: Any) -> JSON:
@@ -81,13 +33,13 @@ def run_batch(model: type[Model], body: Any) -> JSON:
     :raises Problem: 400, 409, 412, 422 or 428; each of its errors points at an item.
     :raises StaleRead: when another request changes one of the records meanwhile.
     """
-    check_shape(body)
-    ids = [str(uuid_utils.uuid7()) for _ in body.get("create", ())]
+    check_shape(model, body)
+    ids = [new_id(model, item) for item in body.get("create", ())]
     creates = [resolved(model, item, ids) for item in body.get("create", ())]
     updates = [resolved(model, item, ids) for item in body.get("update", ())]
     deletes = [as_object(item, ids) for item in body.get("delete", ())]
     check_items(model, creates, updates, deletes)
-    created = [{**model.new_document(item), "id": id} for item, id in zip(creates, ids)]
+    created = [model.new_document(item, id) for item, id in zip(creates, ids)]
     if created:
         with pointing_into("create"):
             model.insert(created)
@@ -108,17 +60,28 @@ def run_batch(model: type[Model], body: Any) -> JSON:
     }
 
 
-def check_shape(body: Any) -> None:
+def check_shape(model: type[Model], body: Any) -> None:
     """Refuse a body that is not a batch, or is too large.
 
     :raises Problem: 400 or 413.
     """
-    SHAPE.check(body)
+    SHAPES[model.key.schema["type"]].check(body)
     if sum(len(body.get(part, ())) for part in PARTS) > MAX_ITEMS:
         raise Problem("too-large", f"A batch has at most {MAX_ITEMS} items.")
 
 
-def resolved(model: type[Model], item: Any, ids: list[str]) -> Any:
+def new_id(model: type[Model], item: Any) -> Any:
+    """The id of the record that an item creates; ``None`` when the client gives it, and
+    it is not valid."""
+    if model.key.make:
+        return model.key.make()
+    try:
+        return model.key.read(item["id"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def resolved(model: type[Model], item: Any, ids: list[Any]) -> Any:
     """An item in which ids replace the references to records of this batch."""
     if not isinstance(item, dict):
         return item
@@ -137,13 +100,13 @@ def is_reference(model: type[Model], name: str) -> bool:
     return model.parsers.get(name) is parse_uuid
 
 
-def resolve_id(value: Any, ids: list[str]) -> Any:
+def resolve_id(value: Any, ids: list[Any]) -> Any:
     """The id of a reference, or the value itself when it is not a reference."""
     match = REFERENCE.match(value) if isinstance(value, str) else None
     return ids[int(match[1])] if match and int(match[1]) < len(ids) else value
 
 
-def as_object(item: Any, ids: list[str]) -> JSON:
+def as_object(item: Any, ids: list[Any]) -> JSON:
     """A delete as an object with its id, and with its version when it is given."""
     item = item if isinstance(item, dict) else {"id": item}
     return {**item, "id": resolve_id(item["id"], ids)}
@@ -160,18 +123,22 @@ def check_items(
     """
     errors, impossible = [], []
     for index, item in enumerate(creates):
-        errors += model.write_validator.errors(item, pointer("create", index))
-    seen: set[str] = set()
+        errors += model.create_validator.errors(item, pointer("create", index))
+    seen: set[Any] = set()
     for part, items in (("update", updates), ("delete", deletes)):
         for index, item in enumerate(items):
             where = pointer(part, index)
             fields = {name: item[name] for name in item if name not in ADDRESS}
             errors += model.patch_validator.errors(fields, where)
-            id = item["id"] = str(item["id"]).lower()
-            if REFERENCE.match(id):
-                impossible.append(missing(where))
-            elif not UUID.match(id):
-                errors.append(problem_at(f"{where}/id", "must be a UUID", "format"))
+            id = item["id"]
+            try:
+                id = item["id"] = model.key.read(id)
+            except ValueError as error:
+                if isinstance(id, str) and REFERENCE.match(id):
+                    impossible.append(missing(where))
+                else:
+                    errors.append(problem_at(f"{where}/id", str(error), "format"))
+                continue
             if id in seen:
                 twice = problem_at(f"{where}/id", "is named twice", "uniqueItems")
                 impossible.append(twice)
@@ -232,52 +199,3 @@ def pointing_into(part: str) -> Iterator[None]:
             for error in problem.errors
         ] or [problem_at(where, str(problem.description), "constraint")]
         raise
-
-
-def batch_schema(model: type[Model]) -> JSON:
-    """The schema of a batch."""
-    patch = derive_patch_schema(model.write_schema)
-    update = {
-        **{key: patch[key] for key in patch if key not in NAMING},
-        "properties": {
-            **patch["properties"],
-            "id": ID_SCHEMA,
-            "version": VERSION_SCHEMA,
-        },
-        "required": ["id"],
-    }
-    bodies = model.write_schema.get("examples", [])[:1]
-    return {
-        "$id": model.write_schema["$id"].replace(".write.json", ".batch.json"),
-        "examples": [{"create": [body]} for body in bodies],
-        "type": "object",
-        "properties": {
-            "create": {
-                "type": "array",
-                "items": {"$ref": model.write_schema["$id"]},
-                "maxItems": MAX_ITEMS,
-            },
-            "update": {"type": "array", "items": update, "maxItems": MAX_ITEMS},
-            "delete": {
-                "type": "array",
-                "items": delete_schema(ID_SCHEMA),
-                "maxItems": MAX_ITEMS,
-            },
-        },
-        "additionalProperties": False,
-    }
-
-
-def batch_response_schema(model: type[Model]) -> JSON:
-    """The schema of the response to a batch."""
-    shown = model.read_schema.get("examples", [])[:1]
-    records = {"type": "array", "items": {"$ref": model.read_schema["$id"]}}
-    ids = {"type": "array", "items": {"type": "string", "format": "uuid"}}
-    return {
-        "$id": model.write_schema["$id"].replace(".write.json", ".batch-answer.json"),
-        "examples": [{"create": [one], "update": [], "delete": []} for one in shown],
-        "type": "object",
-        "properties": {"create": records, "update": records, "delete": ids},
-        "required": list(PARTS),
-        "additionalProperties": False,
-    }

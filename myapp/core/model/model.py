@@ -6,147 +6,25 @@ its list query. A store adds a few primitives in a base class of its own, such a
 all stores.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
-
-import uuid_utils
+from typing import Any
 
 from myapp.core.errors.problem import Problem
-from myapp.core.model.changes import Watched
-from myapp.core.model.record import Document, Documents, Page, Record, Relation
+from myapp.core.model.declared import Declared
+from myapp.core.model.record import Document, Documents, Page, Record
+from myapp.core.query.created import created_at
 from myapp.core.query.filters import typed
-from myapp.core.query.list_query import ListQuery, Queryable
-from myapp.core.schema.derive import (
-    SERVER_FIELDS,
-    derive_patch_schema,
-    derive_read_schema,
-    nullable,
-    with_relations,
-)
-from myapp.core.schema.formats import PARSERS
+from myapp.core.query.list_query import ListQuery
 from myapp.core.schema.json_out import plain
 from myapp.core.schema.strict_json import JSON
-from myapp.core.schema.validator import Validator
 
 
-@dataclass(frozen=True)
-class Computed:
-    """A field that is shown, and not stored.
-
-    :param schema: the JSON Schema of its value.
-    :param value: computes it from the fields of a record; their values are typed.
-    """
-
-    schema: JSON
-    value: Callable[[Mapping[str, Any]], Any]
-
-
-class Model(Watched):
+class Model(Declared):
     """The base class of every model, in any store."""
 
-    #: JSON Schema of a body of POST and PUT; its ``$id`` ends in ``.write.json``.
-    write_schema: ClassVar[JSON]
-    #: JSON Schema of a record as clients see it; derived when it is not stated.
-    read_schema: ClassVar[JSON]
-    #: Fields that the list can be filtered by; each has an index.
-    filterable: ClassVar[tuple[str, ...]] = ()
-    #: Fields that the list can be sorted by; each has an index.
-    sortable: ClassVar[tuple[str, ...]] = ()
-    #: Text fields that ``q`` searches.
-    searchable: ClassVar[tuple[str, ...]] = ()
-    #: The records that ``expand`` can embed, by the name of the relation.
-    relations: ClassVar[dict[str, Relation]] = {}
-    #: The schemas of stored fields that only the server sets: from the scope, in hooks,
-    #: or in the feature's code. Clients read them, unless ``hidden`` names them.
-    server_properties: ClassVar[dict[str, JSON]] = {}
-    #: The fields of ``server_properties`` that clients never see.
-    hidden: ClassVar[tuple[str, ...]] = ()
-    #: Fields that are not stored: their values are computed from other fields.
-    computed: ClassVar[dict[str, Computed]] = {}
-    #: Whether a request to its own routes writes one record and nothing else in SQL;
-    #: set it to False when ``create`` or another method of the model writes more.
-    lone_writes: ClassVar[bool] = True
-    #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
-    requires_if_match: ClassVar[bool] = False
-
-    write_validator: ClassVar[Validator]
-    patch_validator: ClassVar[Validator]
-    queryable: ClassVar[Queryable]
-    #: The fields that clients may both read and write.
-    writable: ClassVar[tuple[str, ...]]
-    #: The fields that clients see, in order.
-    shown: ClassVar[tuple[str, ...]]
-    #: The value of each field that is left out of a body.
-    defaults: ClassVar[Document]
-    #: Functions that turn the text of a field into its value, where they differ.
-    parsers: ClassVar[dict[str, Callable[[str], Any]]]
-    #: The fields that clients read and that only the server sets.
-    owned: ClassVar[frozenset[str]]
-    #: The schema of each field that is stored.
-    stored_properties: ClassVar[dict[str, JSON]]
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "write_schema" in cls.__dict__:
-            cls.compile_schemas()
-
     @classmethod
-    def compile_schemas(cls) -> None:
-        """Derive everything that requests need from the schemas and declarations."""
-        properties = cls.write_schema["properties"]
-        if "read_schema" not in cls.__dict__:
-            cls.read_schema = derive_read_schema(cls.write_schema, cls.server_shown())
-        shown = cls.read_schema["properties"]
-        cls.shown = tuple(name for name in shown if name not in cls.computed)
-        cls.writable = tuple(name for name in properties if name in shown)
-        related = {name: one.model.read_schema for name, one in cls.relations.items()}
-        cls.read_schema = with_relations(cls.read_schema, related)
-        cls.owned = owned = frozenset({*cls.server_shown(), *SERVER_FIELDS})
-        cls.write_validator = Validator(cls.write_schema, owned=owned)
-        patch_schema = derive_patch_schema(cls.write_schema)
-        cls.patch_validator = Validator(patch_schema, owned=owned)
-        cls.queryable = Queryable(
-            dict(shown),
-            cls.filterable,
-            cls.sortable,
-            cls.searchable,
-            tuple(cls.relations),
-        )
-        cls.defaults = {
-            name: field.get("default") for name, field in properties.items()
-        }
-        stored = {**SERVER_FIELDS, **cls.server_properties, **properties}
-        cls.stored_properties = stored
-        cls.parsers = {
-            name: PARSERS[field["format"]]
-            for name, field in properties.items()
-            if field.get("format") in PARSERS
-        }
-        cls.has_scope = cls.scope.__func__ is not Model.scope.__func__  # type: ignore
-        rules = ("check", "before_write", "after_write", "scope")
-        cls.has_rules = any(
-            getattr(cls, name).__func__ is not getattr(Model, name).__func__
-            for name in rules
-        )
-
-    @classmethod
-    def server_shown(cls) -> dict[str, JSON]:
-        """The schemas of the fields that clients read, and only the server sets."""
-        stored = {
-            name: nullable(field)
-            for name, field in cls.server_properties.items()
-            if name not in cls.hidden
-        }
-        computed = {name: one.schema for name, one in cls.computed.items()}
-        return {
-            name: {**field, "readOnly": True}
-            for name, field in {**stored, **computed}.items()
-        }
-
-    @classmethod
-    def get_or_404(cls, id: str) -> Record:
+    def get_or_404(cls, id: Any) -> Record:
         """The record with an id.
 
         :raises Problem: 404 when it does not exist.
@@ -160,18 +38,21 @@ class Model(Watched):
     def create(cls, from_json: Mapping[str, Any]) -> Record:
         """Store a new record.
 
-        :param from_json: a body; it is validated against the write schema.
+        :param from_json: a body, with the id if clients give it; it is validated
+            against ``create_schema``.
         :raises Problem: 400 as the schema says, 409 or 422 when a constraint of the
             store is violated.
         """
-        cls.write_validator.check(from_json)
+        cls.create_validator.check(from_json)
         document = cls.new_document(from_json)
         cls.insert([document])
         return Record(cls, document)
 
     @classmethod
-    def list(cls, query: ListQuery = ListQuery()) -> Page:
-        """One page of records, with the relations that the query embeds."""
+    def list(cls, query: ListQuery | None = None) -> Page:
+        """One page of records, with the relations that the query embeds; by default the
+        newest records."""
+        query = query or ListQuery(sort=cls.queryable.newest)
         scoped = cls.in_scope(query)
         documents = cls.find(scoped, query.limit + 1)
         page = documents[: query.limit]
@@ -214,17 +95,26 @@ class Model(Watched):
         return items
 
     @classmethod
-    def new_document(cls, body: Mapping[str, Any]) -> Document:
-        """The document of a new record from a valid body."""
-        now = datetime.now(UTC)
+    def new_id(cls, body: Mapping[str, Any]) -> Any:
+        """The id of a new record: a new one, or that in a valid body."""
+        return cls.key.make() if cls.key.make else cls.key.read(body["id"])
+
+    @classmethod
+    def new_document(cls, body: Mapping[str, Any], id: Any = None) -> Document:
+        """The document of a new record from a valid body.
+
+        :param id: its id; by default :meth:`new_id`.
+        """
+        id = cls.new_id(body) if id is None else id
+        now = created_at(id) if cls.key.by_time else datetime.now(UTC)
         return {
-            "id": str(uuid_utils.uuid7()),
+            "id": id,
             "created_at": now,
             "updated_at": now,
             "version": 1,
             **dict.fromkeys(cls.server_properties),
             **cls.scope_values(),
-            **cls.stored(body),
+            **{**cls.stored(body), "id": id},
         }
 
     @classmethod

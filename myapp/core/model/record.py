@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from myapp.core.model.key import Key
 from myapp.core.query.list_query import ListQuery
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import Validator
@@ -21,6 +22,7 @@ class Recorded(Protocol):
     write_validator: Validator
     patch_validator: Validator
     requires_if_match: bool
+    key: Key
     read_schema: JSON
     shown: tuple[str, ...]
     has_scope: bool
@@ -37,7 +39,7 @@ class Recorded(Protocol):
     def changed(self, document: Document, fields: Document) -> Document:
         """The next version of a document."""
 
-    def read(self, ids: Sequence[str]) -> Documents:
+    def read(self, ids: Sequence[Any]) -> Documents:
         """The documents in scope among these ids."""
 
     def overwrite(self, pairs: Sequence[tuple[Document, Document]]) -> None:
@@ -64,9 +66,9 @@ class Record:
         return self.document[field]
 
     @property
-    def id(self) -> str:
-        """Its UUID, version 7."""
-        return str(self.document["id"])
+    def id(self) -> Any:
+        """Its id, as the key of its model says: by default a UUID, version 7."""
+        return self.document["id"]
 
     @property
     def version(self) -> int:

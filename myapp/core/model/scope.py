@@ -7,7 +7,7 @@ example in commands, every record is in scope.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from myapp.core.errors.problem import Problem
 from myapp.core.model.context import Context, current_context
@@ -52,7 +52,7 @@ class Scoped(Storage):
         return replace(query, filters=(*conditions, *query.filters))
 
     @classmethod
-    def read(cls, ids: Sequence[str]) -> Documents:
+    def read(cls, ids: Sequence[Any]) -> Documents:
         """The documents that exist in scope among these ids, in any order."""
         documents = cls.read_many(ids)
         conditions = cls.conditions()

@@ -21,7 +21,7 @@ class Storage:
         raise NotImplementedError
 
     @classmethod
-    def read_many(cls, ids: Sequence[str]) -> Documents:
+    def read_many(cls, ids: Sequence[Any]) -> Documents:
         """The documents that exist among these ids, in any order."""
         raise NotImplementedError
 

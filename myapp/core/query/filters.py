@@ -1,7 +1,7 @@
 """Filters of the list query: a field, an operator, and a value typed by the schema.
 
 The semantics are the same on each store: text is compared by code point; a field that
-is unset matches only ``ne``.
+is unset matches only ``ne`` and ``null=true``.
 """
 
 import math
@@ -101,11 +101,12 @@ def scalar_type(field: JSON) -> str:
 def operators(field: JSON) -> tuple[str, ...]:
     """The operators that a property supports."""
     kind = scalar_type(field)
+    found: tuple[str, ...] = ORDERED_OPERATORS
     if kind == "boolean" or field.get("format") == "uuid":
-        return EXACT_OPERATORS
-    if kind == "string" and field.get("format") not in PARSERS:
-        return TEXT_OPERATORS
-    return ORDERED_OPERATORS
+        found = EXACT_OPERATORS
+    elif kind == "string" and field.get("format") not in PARSERS:
+        found = TEXT_OPERATORS
+    return (*found, "null") if "null" in field["type"] else found
 
 
 def parser(field: JSON) -> Callable[[str], Any]:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from myapp.core.errors.problem import invalid_parameter
 from myapp.core.query import filters, parameters
+from myapp.core.query.created import CREATED_OPERATORS, on_ids
 from myapp.core.query.filters import Filter
 from myapp.core.query.parameters import (
     DEFAULT_LIMIT,
@@ -70,6 +71,7 @@ class Queryable:
     :param properties: the properties of the read schema; ``filterable``, ``sortable``
         and ``searchable`` name some of them.
     :param relations: the relations that can be embedded.
+    :param created_by_id: whether the order of ids is that of ``created_at``.
     """
 
     properties: Mapping[str, JSON]
@@ -77,12 +79,15 @@ class Queryable:
     sortable: tuple[str, ...] = ()
     searchable: tuple[str, ...] = ()
     relations: tuple[str, ...] = ()
+    created_by_id: bool = True
     operators: dict[str, tuple[str, ...]] = field(init=False)
     parsers: dict[str, Callable[[str], Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         known = self.properties
         operators = {name: filters.operators(known[name]) for name in self.filterable}
+        if self.created_by_id and "created_at" in operators:
+            operators["created_at"] = CREATED_OPERATORS
         for name in self.searchable:
             if filters.scalar_type(known[name]) != "string":
                 raise TypeError(f"{name} is not a string and cannot be searched")
@@ -90,6 +95,14 @@ class Queryable:
         parsers = {name: filters.parser(known[name]) for name in names}
         object.__setattr__(self, "operators", operators)
         object.__setattr__(self, "parsers", parsers)
+
+    @property
+    def newest(self) -> tuple[Sort, ...]:
+        """The order of a list that asks for none: newest first, if the model can sort
+        by time."""
+        if self.created_by_id or "created_at" not in self.sortable:
+            return NEWEST
+        return (("created_at", True), *NEWEST)
 
     def parameters(self) -> dict[str, JSON]:
         """The schema of each parameter of the query, for documentation."""
@@ -114,14 +127,14 @@ def parse_query(model: Queryable, query_string: bytes) -> ListQuery:
     :raises Problem: 400 for an unknown parameter, field or operator, or a bad value.
     """
     if not query_string:
-        return ListQuery()
+        return ListQuery(sort=model.newest)
     arguments = single_arguments(query_string)
-    conditions = []
+    conditions: list[Filter] = []
     rest: dict[str, str] = {}
     for name, text in arguments.items():
         match = FILTER.match(name)
         if match and match[1] in model.operators:
-            conditions.append(parse_filter(model, name, match[1], match[2], text))
+            conditions += parse_filter(model, name, match[1], match[2], text)
         else:
             rest[name] = text
     query = ListQuery(
@@ -190,8 +203,8 @@ def known_names(model: Queryable) -> str:
 
 def parse_filter(
     model: Queryable, name: str, field: str, operator: str | None, text: str
-) -> Filter:
-    """One filter, with its values typed."""
+) -> tuple[Filter, ...]:
+    """The conditions of one filter, with its values typed."""
     allowed = model.operators[field]
     operator = operator or "eq"
     if operator not in allowed or name == f"{field}[eq]":
@@ -199,11 +212,16 @@ def parse_filter(
     texts = text.split(",") if operator == "in" else [text]
     if len(texts) > filters.MAX_VALUES:
         raise invalid_parameter(name, f"takes at most {filters.MAX_VALUES} values")
+    parse: Callable[[str], Any] = model.parsers[field]
+    if operator == "null":
+        parse = filters.parse_boolean
     try:
-        values = tuple(model.parsers[field](part) for part in texts)
+        values = tuple(parse(part) for part in texts)
     except ValueError as error:
         raise invalid_parameter(name, str(error)) from error
-    return Filter(field, operator, values)
+    if field == "created_at" and model.created_by_id:
+        return on_ids(operator, values[0])
+    return (Filter(field, operator, values),)
 
 
 def parse_words(model: Queryable, text: str | None) -> tuple[str, ...]:
@@ -221,7 +239,7 @@ def parse_words(model: Queryable, text: str | None) -> tuple[str, ...]:
 def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
     """The fields to sort by; the id is added last, in the direction of the first."""
     if text is None:
-        return NEWEST
+        return model.newest
     allowed = ("id", *model.sortable)
     sort: dict[str, bool] = {}
     for part in text.split(","):
@@ -232,9 +250,11 @@ def parse_sort(model: Queryable, text: str | None) -> tuple[Sort, ...]:
             raise invalid_parameter("sort", f"names {name} more than once")
         sort[name] = part.startswith("-")
     sort.setdefault("id", next(iter(sort.values())))
-    # Ids are unique, so sort fields after `id` are dropped.
-    names = list(sort)
-    return tuple(sort.items())[: names.index("id") + 1]
+    # Ids are unique, and no two records are created at once: what follows is dropped.
+    unique = ("id", "created_at") if model.created_by_id else ("id",)
+    last = min(list(sort).index(name) for name in unique if name in sort)
+    fields = tuple(sort.items())
+    return (*fields[:last], ("id", fields[last][1]))
 
 
 def parse_names(text: str | None, name: str, allowed: Any) -> tuple[str, ...] | None:

@@ -76,6 +76,8 @@ def filter_schema(field: JSON, operator: str) -> JSON:
         about = f"Values, comma-separated, at most {filters.MAX_VALUES}."
         pattern = f"^{one}(,{one}){{0,{most}}}$"
         return {"type": "string", "pattern": pattern, "description": about}
+    if operator == "null":
+        return {"type": "boolean", "description": "Whether the field is unset."}
     schema: JSON = {"type": kind}
     if "format" in field:
         schema["format"] = field["format"]

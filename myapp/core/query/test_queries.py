@@ -12,11 +12,8 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import pytest
-from flask.testing import FlaskClient
-from sqlalchemy import BigInteger, Date, Double, ForeignKey, MetaData
-from sqlalchemy.orm import Mapped, mapped_column
-
 from conftest import build_app
+from flask.testing import FlaskClient
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.model.model import Model
@@ -31,9 +28,8 @@ from myapp.core.stores.sql.fixture import roll_back_after
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.types import ExactDecimal, Id, UtcDateTime, Varchar
 from myapp.core.testing import Client
-from myapp.core.testing.queries import (
+from myapp.core.testing.expected import (
     COMPARE,
-    Queries,
     Records,
     as_text,
     in_order,
@@ -43,7 +39,10 @@ from myapp.core.testing.queries import (
     sort_text,
     walk,
 )
+from myapp.core.testing.queries import Queries
 from myapp.core.wiring import mount
+from sqlalchemy import BigInteger, Date, Double, ForeignKey, MetaData
+from sqlalchemy.orm import Mapped, mapped_column
 
 METADATA = MetaData(naming_convention=sql.metadata.naming_convention)
 TEXT = {"type": "string", "maxLength": 100}
@@ -254,10 +253,10 @@ def planted(
 
 
 @pytest.fixture
-def client(planted: App) -> Iterator[Any]:
-    """A client of that application; what it writes is rolled back and flushed."""
+def app(planted: App) -> Iterator[App]:
+    """That application; what a test writes is rolled back and flushed."""
     with roll_back_after(planted):
-        yield planted.test_client()
+        yield planted
     with planted.app_context():
         redis_store.flushdb()
 
@@ -265,8 +264,13 @@ def client(planted: App) -> Iterator[Any]:
 class Things(Queries):
     """The results in both stores, in addition to the contract."""
 
-    full = {name: values[-1] for name, values in POOL.items()} | {"secret": "hidden"}
-    other = {name: values[0] for name, values in POOL.items()} | {"secret": "other"}
+    def body(number: int) -> JSON:
+        """The last value of each field, or the first."""
+        values = {
+            name: known[-1 if number % 2 == 0 else 0] for name, known in POOL.items()
+        }
+        owner = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f"
+        return {**values, "owner_id": owner, "secret": ("hidden", "other")[number % 2]}
 
     def prepare(self, client: Client) -> None:
         """An owner for each body."""
@@ -462,8 +466,14 @@ class TestKeptAmounts(Queries):
 
     url = "/planted/kept-amounts/"
     model = KeptAmount
-    full = {"amount": "9" * 28 + ".0000000001"}
-    other = {"amount": "-" + "9" * 28 + ".9999999999"}
+
+    def body(number: int) -> JSON:
+        """The largest amount, or the least."""
+        return {
+            "amount": ("9" * 28 + ".0000000001", "-" + "9" * 28 + ".9999999999")[
+                number % 2
+            ]
+        }
 
     def test_the_last_digit_decides(self, client: Client) -> None:
         for end in (5, 3, 9, 1, 7):

@@ -5,15 +5,14 @@ from typing import Any, ClassVar
 
 import flask_restx
 from flask import Response, request
-
+from myapp.core.errors.problem import Problem
 from myapp.core.http.description import Description
 from myapp.core.http.methods import SAFE_METHODS
 from myapp.core.http.response import respond
 from myapp.core.model.idempotency_store import ResponseStore
+from myapp.core.model.model import Model
 from myapp.core.rest.idempotency import respond_once
 from myapp.core.stores.transaction import in_transaction
-from myapp.core.model.model import Model
-from myapp.core.errors.problem import Problem
 
 
 class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has no types
@@ -76,7 +75,11 @@ class NestedResource(ModelResource):
         own = {"id": kwargs.pop("id")} if "id" in kwargs else {}
         for relation in self.model.relations.values():
             if relation.field in kwargs:
-                if not relation.model.read([str(kwargs[relation.field])]):
+                try:
+                    id = relation.model.key.parse(str(kwargs[relation.field]))
+                except ValueError as error:
+                    raise Problem("not-found") from error
+                if not relation.model.read([id]):
                     raise Problem("not-found")
         return super().dispatch_request(**own)
 

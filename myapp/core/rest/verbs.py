@@ -3,24 +3,25 @@
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from flask import Response, current_app, request
-
 from myapp.core.errors.problem import Problem
 from myapp.core.http.description import Described, View, describe
 from myapp.core.http.request import JSON_TYPE, check_id, read_json
 from myapp.core.http.response import respond
 from myapp.core.model import patch
-from myapp.core.model.batch import batch_response_schema, batch_schema, run_batch
+from myapp.core.model.batch import run_batch
+from myapp.core.model.batch_schema import batch_response_schema, batch_schema
 from myapp.core.model.model import Model
 from myapp.core.model.record import Record
 from myapp.core.query.list_query import ListQuery, parse_selection
 from myapp.core.rest.api import Namespace
 from myapp.core.rest.etags import check_write, etag, is_unchanged
-from myapp.core.rest.resource import ModelResource, NestedResource, Resource
-from myapp.core.schema.names import snake
-from myapp.core.schema.derive import view_schema
 from myapp.core.rest.lists import describe_list, respond_list
+from myapp.core.rest.resource import ModelResource, NestedResource, Resource
+from myapp.core.schema.derive import view_schema
+from myapp.core.schema.names import snake
 
 CREATE_ERRORS = (400, 409, 413, 415, 422)
 WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
@@ -77,7 +78,7 @@ def routes_from_model(
 
 def collection(model: type[Model], names: Names) -> type[Resource]:
     """The resource that holds all records of a model."""
-    read, write = model.read_schema, model.write_schema
+    read = model.read_schema
 
     class Collection(ModelResource):
         """All records of a model."""
@@ -96,7 +97,7 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
 
         @describe(
             {201: read},
-            body=write,
+            body=model.create_schema,
             errors=(*CREATE_ERRORS, *names.refusals),
             id=f"create_{names.one}",
             summary=f"Create a {names.one}.",
@@ -104,7 +105,8 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
         def post(self) -> Response:
             """Create a record."""
             record = model.create(read_json())
-            where = f"{request.script_root}{request.path.rstrip('/')}/{record.id}"
+            last = quote(str(record.id), safe="")
+            where = f"{request.script_root}{request.path.rstrip('/')}/{last}"
             return respond_record(record, 201, [("Location", where)])
 
     return Collection
@@ -145,7 +147,7 @@ def item(model: type[Model], names: Names) -> type[Resource]:
         def get(self, id: str) -> Response:
             """Read a record."""
             selection = parse_selection(model.queryable, request.query_string)
-            record = model.get_or_404(check_id(id))
+            record = model.get_or_404(check_id(id, model.key))
             # The ETag says nothing of the versions of embedded records.
             if is_unchanged(record) and not selection.expand:
                 return respond(None, 304, [("ETag", etag(record))])
@@ -154,18 +156,18 @@ def item(model: type[Model], names: Names) -> type[Resource]:
         @described["put"]
         def put(self, id: str) -> Response:
             """Replace a record."""
-            id, body = check_id(id), read_json()
+            id, body = check_id(id, model.key), read_json()
             return respond_record(to_write(model, id).replace(body))
 
         @described["patch"]
         def patch(self, id: str) -> Response:
             """Change a record."""
-            return respond_record(patch_record(model, check_id(id)))
+            return respond_record(patch_record(model, check_id(id, model.key)))
 
         @described["delete"]
         def delete(self, id: str) -> Response:
             """Delete a record."""
-            to_write(model, check_id(id)).delete()
+            to_write(model, check_id(id, model.key)).delete()
             return respond(None, 204)
 
     return Item

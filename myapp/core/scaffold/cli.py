@@ -61,7 +61,7 @@ def new_feature(
     try:
         scaffold = check_names(tree, names, store)
         found = gather(scaffold.base, fields, references, schema)
-        files = render_feature(names, scaffold, found)
+        files = render_feature(names, scaffold, found, access)
     except FieldError as error:
         raise click.ClickException(str(error)) from error
     written = [*open_doors(tree, name, found), tree.table]

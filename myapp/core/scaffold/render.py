@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from flask import current_app
 from jinja2 import Environment, FileSystemLoader
 
+from myapp.core.access.caller import Caller
+from myapp.core.access.rules import ACCESS
 from myapp.core.query.filters import scalar_type
 from myapp.core.scaffold.fields import FieldError, Fields
 from myapp.core.scaffold.samples import FORMAT_SAMPLES, sample_bodies
@@ -54,10 +56,11 @@ def singular(plural: str) -> str:
 
 
 def render_feature(
-    names: Names, store: StoreScaffold, fields: Fields
+    names: Names, store: StoreScaffold, fields: Fields, access: str = "public"
 ) -> dict[str, str]:
     """The text of each file of a feature, by name.
 
+    :param access: who may call its routes.
     :raises FieldError: when the store cannot hold a field, or the model of a relation
         has no factory.
     """
@@ -80,6 +83,7 @@ def render_feature(
         "schema": repr(write_schema(names, fields, full)),
         "full": repr(full),
         "other": repr(other),
+        "caller": caller_for(access),
         "relations": {name: one.__name__ for name, one in fields.references.items()},
         "factories": sorted(set(makers.values())),
         "makers": {name: maker for name, (_, maker) in makers.items()},
@@ -93,6 +97,15 @@ def render_feature(
         name: TEMPLATES.get_template(template).render(context)
         for name, template in files.items()
     }
+
+
+def caller_for(access: str) -> str:
+    """A caller of the tests that may call routes with an access word; empty if nobody
+    has to say who calls."""
+    rule, name = ACCESS[access], "ada"
+    if rule.is_public:
+        return ""
+    return name if rule.allows(Caller(name)) else f"{name} {access}"
 
 
 def write_schema(names: Names, fields: Fields, example: JSON) -> JSON:

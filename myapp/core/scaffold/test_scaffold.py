@@ -222,7 +222,7 @@ def test_a_reference_opens_a_door(
     assert said.exit_code == 0, said.output
     assert tree.doors() == {("gammas", owner)}
     assert model.__name__ in (tree.folder(owner) / "door.py").read_text()
-    assert f"{maker}().id" in (tree.folder("gammas") / "test_gammas.py").read_text()
+    assert f"{maker}().id" in (tree.folder("gammas") / "factories.py").read_text()
     monkeypatch.setitem(
         own_app.extensions["features"], owner, Feature(owner, "/", "public")
     )

@@ -22,7 +22,7 @@ SERVER_EXAMPLE: JSON = {
 
 
 def derive_read_schema(
-    write_schema: JSON, added: Mapping[str, JSON] | None = None
+    write_schema: JSON, added: Mapping[str, JSON] | None = None, id: JSON | None = None
 ) -> JSON:
     """The schema of a record as clients see it: the fields that the server sets, then
     the fields that clients write. Each is always present; an unset one is ``null``.
@@ -30,9 +30,11 @@ def derive_read_schema(
     ``writeOnly`` properties are left out.
 
     :param added: the schemas of further fields.
+    :param id: the schema of the id, when it is not a UUID that the server makes.
     """
     required = write_schema.get("required", [])
     properties = deepcopy(SERVER_FIELDS)
+    properties["id"] = deepcopy(id or properties["id"])
     for name, field in write_schema["properties"].items():
         if not field.get("writeOnly"):
             optional = name not in required and field.get("default") is None
@@ -55,6 +57,24 @@ def derive_read_schema(
     return schema
 
 
+def derive_create_schema(write_schema: JSON, id: JSON) -> JSON:
+    """The schema of a body that creates a record whose id the client gives.
+
+    :param id: the schema of the id.
+    """
+    schema = deepcopy(write_schema)
+    schema["$id"] = write_schema["$id"].replace(".write.json", ".create.json")
+    if "title" in schema:
+        schema["title"] = schema["title"].replace(", as written", ", as created")
+    schema["properties"] = {"id": deepcopy(id), **schema["properties"]}
+    schema["required"] = ["id", *schema.get("required", [])]
+    ids = id.get("examples", [])
+    if "examples" in schema:
+        pairs = zip(ids, schema["examples"])
+        schema["examples"] = [{"id": one, **body} for one, body in pairs]
+    return schema
+
+
 def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON | None:
     """The record that an example of a body creates; ``None`` when the value of a field
     is not known."""
@@ -65,6 +85,8 @@ def record_example(writable: JSON, shown: JSON, body: JSON) -> JSON | None:
         if field.get("examples")
     }
     record = {**SERVER_EXAMPLE, **stated, **unset, **body}
+    if shown["id"].get("format") != "uuid" and "id" not in stated:
+        del record["id"]
     unknown = set(shown) - set(record)
     nothing = {name: None for name in unknown if "null" in shown[name].get("type", ())}
     if unknown - set(nothing):

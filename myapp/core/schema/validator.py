@@ -5,21 +5,20 @@ of ECMA-262, and the details of an error never repeat the input.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 from jsonschema import Draft7Validator, Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
-from referencing import Registry
-
 from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
 from myapp.core.schema.derive import SERVER_FIELDS
 from myapp.core.schema.fast_path import compile_schema
 from myapp.core.schema.formats import FORMAT_CHECKER
 from myapp.core.schema.strict_json import JSON
+from referencing import Registry
 
 # The detail of an error, by keyword; {0} is the keyword's value in the schema.
 DETAILS = {
@@ -45,6 +44,9 @@ COUNTS = {
     "maxProperties": ("at most", "member"),
 }
 MAX_ERRORS = 100
+SET_BY_SERVER = "is set by the server"
+#: The fields that every record has and no body, with the detail of the error.
+OWNED = dict.fromkeys(SERVER_FIELDS, SET_BY_SERVER)
 
 
 def is_integer(_checker: Any, value: Any) -> bool:
@@ -132,18 +134,18 @@ class Validator:
 
     :param schema: the schema; a ``$ref`` may name the ``$id`` of a schema in
         ``registry``.
-    :param owned: the members that the server sets; an error says so.
+    :param owned: members that a body may not have, with the detail of the error.
     """
 
     def __init__(
         self,
         schema: JSON,
         registry: Registry[Any] | None = None,
-        owned: Collection[str] = tuple(SERVER_FIELDS),
+        owned: Mapping[str, str] = OWNED,
     ) -> None:
         cls = VALIDATOR_CLASSES.get(schema.get("$schema", ""), DEFAULT_VALIDATOR_CLASS)
         self.schema = schema
-        self.owned = {pointer(name) for name in owned}
+        self.owned = {pointer(name): detail for name, detail in owned.items()}
         self.compiled = cls(
             schema, registry=registry or Registry(), format_checker=FORMAT_CHECKER
         )
@@ -160,8 +162,8 @@ class Validator:
         found = [explain(error, prefix) for error in errors]
         for entry in found:
             if entry["keyword"] == "additionalProperties":
-                if entry["pointer"].removeprefix(prefix) in self.owned:
-                    entry["detail"] = "is set by the server"
+                place = entry["pointer"].removeprefix(prefix)
+                entry["detail"] = self.owned.get(place, entry["detail"])
         return sorted(found, key=lambda entry: entry["pointer"])
 
     def check(self, value: Any) -> None:
@@ -189,15 +191,13 @@ def explain(error: ValidationError, prefix: str = "") -> dict[str, str]:
     return problem_at(prefix + pointer(*error.absolute_path), detail, keyword)
 
 
-def unknown_member(
-    name: str, owned: Collection[str] = tuple(SERVER_FIELDS)
-) -> dict[str, str]:
+def unknown_member(name: str, owned: Mapping[str, str] = OWNED) -> dict[str, str]:
     """The error of a member that a body may not have. A hidden field has the same error
     as a field that does not exist.
 
-    :param owned: the members that the server sets.
+    :param owned: members that a body may not have, with the detail of the error.
     """
-    detail = "is set by the server" if name in owned else "is not a known field"
+    detail = owned.get(name, "is not a known field")
     return problem_at(pointer(name), detail, "additionalProperties")
 
 

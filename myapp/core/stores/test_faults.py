@@ -71,6 +71,8 @@ def build(tmp_path: Path, redis_url: str) -> Iterator[Any]:
     for app in built:
         app.extensions["sql_autocommit"].dispose()
         app.extensions["redis"].close()
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
 
 
 @pytest.mark.parametrize("url", [f"redis://{CLOSED}/0", "unix:///nonexistent/no.sock"])

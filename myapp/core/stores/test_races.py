@@ -14,9 +14,6 @@ from signal import SIGKILL
 from typing import Any, ClassVar
 
 import pytest
-from sqlalchemy import JSON, MetaData, select, text
-from sqlalchemy.orm import Mapped, mapped_column
-
 from myapp import create_app
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
@@ -30,7 +27,7 @@ from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.transaction import after_commit
 from myapp.core.testing import Client
-from myapp.core.testing.batches import all_records
+from myapp.core.testing.client import all_records
 from myapp.core.testing.planted import (
     NOTES,
     PATIENCE,
@@ -44,6 +41,8 @@ from myapp.core.testing.planted import (
 )
 from myapp.core.testing.races import at_once, crowd, one_of
 from myapp.core.wiring import mount
+from sqlalchemy import JSON, MetaData, select, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 ON_EACH_STORE = pytest.mark.parametrize("url", [NOTES, TICKETS], ids=["sql", "redis"])
 BODY = {"text": "once"}

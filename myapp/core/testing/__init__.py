@@ -5,13 +5,14 @@ from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
 from myapp.core.testing.browser import Tab
 from myapp.core.testing.client import Client
+from myapp.core.testing.conflicts import Conflicts
 from myapp.core.testing.crud import Crud
 from myapp.core.testing.patches import Patches
 from myapp.core.testing.preconditions import Preconditions
 from myapp.core.testing.properties import Properties
 from myapp.core.testing.queries import Queries
-from myapp.core.testing.races import Races
 from myapp.core.testing.retries import Retries
+from myapp.core.testing.strangers import Strangers
 
 __all__ = [
     "Client",
@@ -28,7 +29,8 @@ class ResourceContract(
     Preconditions,
     Retries,
     Batches,
-    Races,
+    Conflicts,
+    Strangers,
     Properties,
 ):
     """The conformance suite: what a client may rely on, in every store.

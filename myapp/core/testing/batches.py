@@ -3,15 +3,15 @@
 from typing import Any
 
 import pytest
-import uuid_utils
-
 from myapp.core.model.batch import REFERENCE, is_reference
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.case import ResourceCase
-from myapp.core.testing.client import Client
+from myapp.core.testing.client import Client, all_records
 
 MAX_ITEMS = 1000
 BAD = {"no such field": 1}
+# No key takes it.
+NO_ID = "/"
 NO_BATCHES: dict[str, tuple[Any, str]] = {
     "an array": ([], ""),
     "another part": ({"creates": []}, "/creates"),
@@ -26,6 +26,8 @@ NO_BATCHES: dict[str, tuple[Any, str]] = {
     "a delete that is a number": ({"delete": [1]}, "/delete/0"),
     "a delete with more": ({"delete": [{"id": "#/create/0", "x": 1}]}, "/delete/0"),
 }
+# Those of them that are none only because an id is a string.
+NUMBERS = ({"update": [{"id": 1}]}, {"delete": [1]})
 # The batch of each has exactly one create.
 NO_IDS = (
     "",
@@ -42,18 +44,6 @@ NO_IDS = (
 )
 
 
-def all_records(client: Client, url: str) -> list[JSON]:
-    """All records of a resource, newest first, from all pages."""
-    items: list[JSON] = []
-    cursor = ""
-    while True:
-        page = client.get(f"{url}?limit=100{cursor}").json
-        items += page["items"]
-        if page["next"] is None:
-            return items
-        cursor = f"&cursor={page['next']}"
-
-
 class Batches(ResourceCase):
     """What POST on ``batch`` does."""
 
@@ -62,9 +52,9 @@ class Batches(ResourceCase):
         url = f"{self.url}batch"
         return dict(client.post(url, json=parts, expect=expect).json)
 
-    def every_change(self) -> JSON:
-        """An update of every writable field."""
-        return {name: self.other[name] for name in self.model.writable}
+    def creates(self, count: int) -> list[JSON]:
+        """Bodies to create records with."""
+        return [self.fresh(self.full) for _ in range(count)]
 
     def rejected(
         self, client: Client, expect: int, pointer: str, **parts: Any
@@ -81,21 +71,22 @@ class Batches(ResourceCase):
 
     def test_a_batch_creates_updates_and_deletes(self, client: Client) -> None:
         kept, gone = self.make(client), self.make(client)
+        bodies = [self.fresh(self.full), self.fresh(self.other)]
+        change = self.change(kept)
         response = self.send_batch(
             client,
-            create=[self.full, self.other],
-            update=[{"id": kept["id"], "version": 1, **self.every_change()}],
+            create=bodies,
+            update=[{"id": kept["id"], "version": 1, **change}],
             delete=[{"id": gone["id"], "version": 1}],
         )
         first, second = response["create"]
         (changed,) = response["update"]
         assert response["delete"] == [gone["id"]]
         assert all_records(client, self.url) == [second, first, changed]
-        for record, body in ((first, self.full), (second, self.other)):
-            shown = {name: body[name] for name in self.model.writable}
-            assert {name: record[name] for name in shown} == shown
+        for record, body in zip((first, second), bodies):
+            self.assert_kept(record, body)
             assert record["version"] == 1
-        assert {n: changed[n] for n in self.model.writable} == self.every_change()
+        self.assert_kept(changed, change)
         assert (changed["id"], changed["version"]) == (kept["id"], 2)
         assert changed["created_at"] == kept["created_at"]
         client.get(self.item(gone), expect=404)
@@ -104,23 +95,22 @@ class Batches(ResourceCase):
         self, client: Client
     ) -> None:
         record = self.make(client)
-        for version, name in enumerate(self.model.writable, start=1):
-            item = {"id": record["id"], "version": version, name: self.other[name]}
-            (changed,) = self.send_batch(client, update=[item])["update"]
-            assert changed[name] == self.other[name]
-            mine = {"updated_at", "version", name}
-            assert {n: changed[n] for n in changed if n not in mine} == {
-                n: record[n] for n in record if n not in mine
-            }
-            record = changed
+        for name in self.model.writable:
+            change = self.single_change(record, name)
+            if change is not None:
+                item = {"id": record["id"], "version": record["version"], **change}
+                (changed,) = self.send_batch(client, update=[item])["update"]
+                self.assert_kept(changed, change)
+                assert self.rest_of(changed, name) == self.rest_of(record, name)
+                record = changed
 
     def test_null_in_an_update_of_a_batch_resets_a_field(self, client: Client) -> None:
-        optional = [n for n in self.model.writable if n not in self.required]
-        item = {"id": self.make(client)["id"], "version": 1, **dict.fromkeys(optional)}
-        (changed,) = self.send_batch(client, update=[item])["update"]
-        assert {name: changed[name] for name in optional} == {
-            name: self.model.defaults[name] for name in optional
-        }
+        record = self.make(client)
+        for name in self.resets(record):
+            item = {"id": record["id"], "version": record["version"], name: None}
+            (record,) = self.send_batch(client, update=[item])["update"]
+            for field in self.same([name]):
+                assert record[field] == self.model.defaults[field]
 
     def test_a_batch_of_nothing_changes_nothing(self, client: Client) -> None:
         record = self.make(client)
@@ -129,7 +119,8 @@ class Batches(ResourceCase):
         assert all_records(client, self.url) == [record]
 
     def test_the_largest_batch_comes_back_in_its_order(self, client: Client) -> None:
-        made = self.send_batch(client, create=[self.minimal] * MAX_ITEMS)["create"]
+        bodies = [self.fresh(self.minimal) for _ in range(MAX_ITEMS)]
+        made = self.send_batch(client, create=bodies)["create"]
         assert len(made) == MAX_ITEMS
         assert all_records(client, self.url) == made[::-1]
         gone = [{"id": record["id"], "version": 1} for record in made]
@@ -144,7 +135,7 @@ class Batches(ResourceCase):
         for parts in (
             {"create": [*many, self.minimal, self.minimal]},
             {"create": many, "update": [this], "delete": ["#/create/0"]},
-            {"delete": [str(uuid_utils.uuid7())] * (MAX_ITEMS + 1)},
+            {"delete": [record["id"]] * (MAX_ITEMS + 1)},
         ):
             problem = self.send_batch(client, expect=413, **parts)
             assert problem["type"] == "/problems/too-large"
@@ -170,7 +161,7 @@ class Batches(ResourceCase):
             bad[index] = {n: self.full[n] for n in self.full if n != name}
             self.rejected(client, 400, f"/create/{index}/{name}", create=bad)
         deletes: list[Any] = [record["id"] for record in made]
-        deletes[index] = "no id"
+        deletes[index] = NO_ID
         self.rejected(client, 400, f"/delete/{index}/id", delete=deletes)
 
     def test_each_error_of_a_batch_points_at_its_item(self, client: Client) -> None:
@@ -179,9 +170,9 @@ class Batches(ResourceCase):
             client,
             400,
             "/create/0/no such field",
-            create=[{**self.full, **BAD}, self.full, 1],
-            update=[{"id": record["id"], "version": 1, **BAD}, {"id": "none"}],
-            delete=["no id", record["id"]],
+            create=[{**self.full, **BAD}, self.fresh(self.full), 1],
+            update=[{"id": record["id"], "version": 1, **BAD}, {"id": NO_ID}],
+            delete=[NO_ID, record["id"]],
         )
         assert [error["pointer"] for error in errors] == [
             "/create/0/no such field",
@@ -194,13 +185,15 @@ class Batches(ResourceCase):
 
     @pytest.mark.parametrize(("body", "pointer"), NO_BATCHES.values(), ids=NO_BATCHES)
     def test_what_is_no_batch(self, client: Client, body: Any, pointer: str) -> None:
+        if self.model.key.schema["type"] == "integer" and body in NUMBERS:
+            return
         problem = client.post(f"{self.url}batch", json=body, expect=400).json
         assert problem["type"] == "/problems/invalid-body"
         assert problem["errors"][0]["pointer"] == pointer
 
     def test_a_batch_refuses_what_the_server_owns(self, client: Client) -> None:
         record = self.make(client)
-        for name in ("id", "created_at", "updated_at", "version"):
+        for name in set(self.model.owned) - {"id"} | ({"id"} - set(self.full)):
             body = {**self.full, name: record[name]}
             self.rejected(client, 400, f"/create/0/{name}", create=[body])
         for name in ("created_at", "updated_at"):
@@ -210,10 +203,11 @@ class Batches(ResourceCase):
     def test_a_reference_in_a_batch_stands_for_what_it_creates(
         self, client: Client
     ) -> None:
+        bodies = self.creates(4)
         response = self.send_batch(
             client,
-            create=[self.full] * 4,
-            update=[{"id": "#/create/2", "version": 1, **self.every_change()}],
+            create=bodies,
+            update=[{"id": "#/create/2", "version": 1, **self.change(bodies[2])}],
             delete=["#/create/0", {"id": "#/create/1", "version": 1}][
                 self.needs_version :
             ],
@@ -239,7 +233,7 @@ class Batches(ResourceCase):
     ) -> None:
         made = [self.make(client) for _ in range(3)]
         expect = 428 if self.needs_version else 200
-        update = [{"id": made[0]["id"], **self.every_change()}]
+        update = [{"id": made[0]["id"], **self.change(made[0])}]
         delete = [made[1]["id"], {"id": made[2]["id"]}]
         self.send_batch(client, expect=expect, update=update, delete=delete)
         assert len(all_records(client, self.url)) == (3 if self.needs_version else 1)
@@ -252,8 +246,9 @@ class Batches(ResourceCase):
                 self.rejected(client, 400, f"/create/0/{name}", create=[body])
             item = {"id": text, "version": 1}
             for part in ("update", "delete"):
-                parts = {"create": [self.full], part: [item]}
-                expect = 422 if REFERENCE.match(text) else 400
+                parts = {"create": [self.fresh(self.full)], part: [item]}
+                is_missing = REFERENCE.match(text) or self.is_id(text, in_url=False)
+                expect = 422 if is_missing else 400
                 self.rejected(client, expect, f"/{part}/0/id", **parts)
 
     @pytest.mark.parametrize("index", [0, 2, 4])
@@ -264,8 +259,8 @@ class Batches(ResourceCase):
         items: list[JSON] = [{"id": record["id"], "version": 1} for record in made]
         items[index]["version"] = 2
         where = f"{index}/version"
-        updates = [{**item, **self.every_change()} for item in items]
-        create = [self.full]
+        updates = [{**i, **self.change(one)} for i, one in zip(items, made)]
+        create = [self.fresh(self.full)]
         self.rejected(client, 412, f"/update/{where}", update=updates, create=create)
         self.rejected(client, 412, f"/delete/{where}", delete=items, create=create)
 
@@ -276,16 +271,17 @@ class Batches(ResourceCase):
         made = [self.make(client) for _ in range(5)]
         items: list[JSON] = [{"id": record["id"], "version": 1} for record in made]
         client.delete(self.item(made[index]), headers={"If-Match": '"1"'})
-        updates = [{**item, **self.every_change()} for item in items]
+        updates = [{**i, **self.change(one)} for i, one in zip(items, made)]
         for part, parts in (("update", updates), ("delete", items)):
-            sent = {"create": [self.full], part: parts}
+            sent = {"create": [self.fresh(self.full)], part: parts}
             (error,) = self.rejected(client, 422, f"/{part}/{index}/id", **sent)
             assert error["keyword"] == "reference"
 
     def test_a_batch_names_a_record_once(self, client: Client) -> None:
         made = [self.make(client) for _ in range(2)]
+        is_uuid = self.model.key.is_uuid
         one, two = ({"id": record["id"], "version": 1} for record in made)
-        capital = {**one, "id": one["id"].upper()}
+        capital = {**one, "id": one["id"].upper() if is_uuid else one["id"]}
         created = {"id": "#/create/0", "version": 1}
         for parts, where in (
             ({"update": [one, two, one]}, "/update/2/id"),
@@ -294,6 +290,6 @@ class Batches(ResourceCase):
             ({"update": [one, two], "delete": [two]}, "/delete/0/id"),
             ({"update": [created], "delete": ["#/create/0"]}, "/delete/0/id"),
         ):
-            sent = {"create": [self.full], **parts}
+            sent = {"create": [self.fresh(self.full)], **parts}
             (error,) = self.rejected(client, 422, where, **sent)
             assert error["keyword"] == "uniqueItems"

@@ -1,8 +1,15 @@
 """Callers for tests: an authenticator that believes what a request says."""
 
-from flask import Flask, request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from myapp.core.access.caller import Authenticator, Caller, add_authenticator
+from flask import Flask, request
+from myapp.core.access.caller import (
+    Authenticator,
+    Caller,
+    add_authenticator,
+    authenticators_of,
+)
 from myapp.core.errors.problem import Problem
 
 CHALLENGE = 'Toy realm="tests"'
@@ -27,6 +34,17 @@ class ToyAuthenticator:
             raise Problem("unauthorized", headers={"WWW-Authenticate": CHALLENGE})
         name, *grants = words.split()
         return Caller(name, frozenset(grants))
+
+    @contextmanager
+    def added_to(self, app: Flask) -> Iterator[None]:
+        """Let it answer for the callers of an application for some time."""
+        known = authenticators_of(app)
+        before = known[:]
+        self.add_to(app)
+        try:
+            yield
+        finally:
+            known[:] = before
 
     def add_to(self, app: Flask) -> None:
         """Let it answer for the callers of an application."""

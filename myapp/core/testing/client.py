@@ -4,16 +4,16 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from myapp.core.access.rules import ACCESS
+from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.http.access import access_table
+from myapp.core.http.description import Description, description_of
+from myapp.core.schema.strict_json import JSON
+from myapp.core.schema.validator import Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
-
-from myapp.core.errors.problem import PROBLEM_SCHEMA
-from myapp.core.http.description import Description, description_of
-from myapp.core.schema.validator import Validator
-from myapp.core.access.rules import ACCESS
-from myapp.core.http.access import access_table
 
 # The status of each method after success.
 USUAL = {"POST": 201, "DELETE": 204, "OPTIONS": 204}
@@ -37,6 +37,18 @@ class Client(FlaskClient):
         ), f"{method} {response.request.path}: {response.status} {response.text[:500]}"
         check_response(self.application, response)
         return response
+
+
+def all_records(client: Client, url: str) -> list[JSON]:
+    """All records of a resource, newest first, from all pages."""
+    items: list[JSON] = []
+    cursor = ""
+    while True:
+        page = client.get(f"{url}?limit=100{cursor}").json
+        items += page["items"]
+        if page["next"] is None:
+            return items
+        cursor = f"&cursor={page['next']}"
 
 
 def check_response(app: Flask, response: TestResponse) -> None:

@@ -1,101 +1,45 @@
 """Conformance: PATCH, as JSON Merge Patch (RFC 7396) and as JSON Patch (RFC 6902).
 
-The patches in the tables use a field ``/F``; each resource replaces it by one of its
-fields. Each operation only uses values that an earlier operation has written.
+Each operation only uses values that an earlier operation has written.
 """
 
 import json
-from typing import Any, cast
+from typing import Any
 
 import pytest
-import uuid_utils
-
 from myapp.core.errors import KINDS, pointer
-from myapp.core.schema import JSON, SERVER_FIELDS
+from myapp.core.schema import JSON
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
-
-MERGE_PATCH, PLAIN = "application/merge-patch+json", "application/json"
-JSON_PATCH = "application/json-patch+json"
-IMPOSSIBLE = (JSON_PATCH, "unprocessable")
-OTHER_TYPES = [
-    {},
-    *({"Content-Type": kind} for kind in ("text/plain", "application/vnd.api+json")),
-    {"Content-Type": f"{PLAIN}, {JSON_PATCH}"},
-    {"Content-Type": f"{JSON_PATCH}; charset=utf-16"},
-    {"Content-Type": MERGE_PATCH, "Content-Encoding": "gzip"},
-]
-MALFORMED = {
-    "empty": b"",
-    "truncated": b'[{"op": "remove", "path": "/F"}',
-    "duplicate op": b'[{"op": "test", "op": "remove", "path": "/F"}]',
-    "nan": b'[{"op": "add", "path": "/F", "value": NaN}]',
-    "2**63": b'{"F": 9223372036854775808}',
-    "a lone surrogate": b'[{"op": "remove", "path": "/\\ud800"}]',
-    "nul": b'{"F": "\\u0000"}',
-    "nested 65 deep": b'[{"value": %b}]' % (b"[" * 63 + b"]" * 63),
-}
-
-
-def op(kind: str, path: Any, **members: Any) -> JSON:
-    """One operation; ``source`` is its ``from``."""
-    more = {"from" if name == "source" else name: members[name] for name in members}
-    return {"op": kind, "path": path, **more}
-
-
-def whole(kind: str, path: str = "/F", source: str = "/F") -> JSON:
-    """An operation with the members that any kind of operation needs."""
-    return op(kind, path, source=source, value=1)
-
-
-OPS = ("add", "remove", "replace", "move", "copy", "test")
-NEEDED = {kind: "value" for kind in ("add", "replace", "test")}
-NEEDED |= {"move": "from", "copy": "from"}
-NO_PATHS = (None, 0, ["F"], "F", "#/F", "/F/~2", "/F/~", "/F/~/0")
-# Documents that are not a JSON Patch, and the pointer of the fault.
-NO_PATCH: list[tuple[Any, str]] = [
-    *((patch, "") for patch in (None, 5, "/F", {}, {"F": 1}, whole("remove"))),
-    *(([one], "/0") for one in cast(tuple[Any, ...], (5, None, "remove", []))),
-    *(([{**whole("add"), "op": kind}], "/0/op") for kind in ("ADD", "", None, ["add"])),
-    *(([op("remove", path)], "/0/path") for path in NO_PATHS),
-    *(([op("copy", "/F", source=path)], "/0/from") for path in NO_PATHS),
-    ([{}], "/0/op"),
-    ([{"op": "remove"}], "/0/path"),
-    *(([op(kind, "/F")], f"/0/{NEEDED[kind]}") for kind in NEEDED),
-    ([whole("add"), 5], "/1"),
-]
-# Patches with an invalid record as result, and the pointer of the fault in it.
-ROOTS: tuple[Any, ...] = (None, [], "F", 5)
-INVALID: list[tuple[list[JSON], str]] = [
-    ([op("remove", "")], ""),
-    *(([op("replace", "", value=value)], "") for value in ROOTS),
-    ([op("add", "", value={"unheard": 1})], "/unheard"),
-    *(([op("add", "", value={name: 1})], f"/{name}") for name in SERVER_FIELDS),
-    ([op("replace", "/F", value={"no": 1})], "/F"),
-    ([op("add", "/F", value=json.loads("[" * 62 + "]" * 62))], "/F"),
-]
-
-
-def readable(value: Any) -> str:
-    """The id of a test: the start of the patch."""
-    return json.dumps(value)[:100]
+from myapp.core.testing.patch_cases import (
+    IMPOSSIBLE,
+    INVALID,
+    JSON_PATCH,
+    MALFORMED,
+    MERGE_PATCH,
+    NO_PATCH,
+    OPS,
+    OTHER_TYPES,
+    PLAIN,
+    ROOTS,
+    op,
+    readable,
+    whole,
+)
 
 
 class Patches(ResourceCase):
     """A PATCH changes only what it names, or nothing."""
 
-    @pytest.fixture(autouse=True)
-    def _prepared(self, client: Client) -> None:
-        self.prepare(client)
-
     @property
     def patched_at(self) -> str:
         """The pointer of the field that replaces ``/F``."""
-        return pointer((self.required or self.model.writable)[0])
+        return pointer([*self.required_in_patch, *self.model.writable][0])
 
-    def view_of(self, record: JSON) -> JSON:
-        """The writable fields of a record."""
-        return {name: record[name] for name in self.model.writable}
+    @property
+    def required_in_patch(self) -> list[str]:
+        """The fields that a record must have, and that a patch may name."""
+        return [name for name in self.required if name in self.model.writable]
 
     def on_field(self, patch: Any) -> bytes:
         """A patch from the tables as a body, for a field of this resource."""
@@ -131,7 +75,7 @@ class Patches(ResourceCase):
 
     def test_options_and_415_tell_the_types_of_patches(self, client: Client) -> None:
         record = self.make(client)
-        url, data = self.item(record), json.dumps(self.other)
+        url, data = self.item(record), json.dumps(self.change(record))
         responses = [client.options(url)]
         assert "PATCH" in responses[0].headers["Allow"].split(", ")
         for headers in OTHER_TYPES:
@@ -144,8 +88,9 @@ class Patches(ResourceCase):
 
     def test_patch_types_take_parameters_and_capitals(self, client: Client) -> None:
         for kind in (f"{PLAIN}; charset=utf-8", f"{MERGE_PATCH.upper()};charset=UTF-8"):
-            changed = self.send_patch(client, self.make(client), self.other, kind).json
-            assert self.view_of(changed) == self.view_of({**changed, **self.other})
+            record = self.make(client)
+            body = self.change(record)
+            self.assert_kept(self.send_patch(client, record, body, kind).json, body)
         assert self.wrong_at(client, [{}], JSON_PATCH.title())
 
     @pytest.mark.parametrize("kind", [MERGE_PATCH, JSON_PATCH])
@@ -154,34 +99,40 @@ class Patches(ResourceCase):
         self.unpatched(client, self.on_field(body), "malformed-json", kind)
 
     def test_a_patch_of_what_is_not_there(self, client: Client) -> None:
-        for kind, body in ((MERGE_PATCH, self.other), (PLAIN, {}), (JSON_PATCH, [])):
-            for id, expect in ((uuid_utils.uuid7(), 404), ("nobody", 400)):
-                self.send_patch(client, {"id": str(id)}, body, kind, expect)
+        other = self.change(self.full)
+        for kind, body in ((MERGE_PATCH, other), (PLAIN, {}), (JSON_PATCH, [])):
+            wrong = 404 if self.is_id("nobody") else 400
+            for id, expect in ((self.missing_id(), 404), ("nobody", wrong)):
+                self.send_patch(client, {"id": id}, body, kind, expect)
 
     @pytest.mark.parametrize("kind", [MERGE_PATCH, PLAIN])
     def test_merge_changes_what_it_names(self, client: Client, kind: str) -> None:
         record = self.make(client)
         url = self.item(record)
-        for version, name in enumerate(self.other, 2):
-            response = self.send_patch(client, record, {name: self.other[name]}, kind)
-            expected = {**record, name: self.other[name], "version": version}
+        for name in self.model.writable:
+            change = self.single_change(record, name)
+            if change is None:
+                continue
+            response = self.send_patch(client, record, change, kind)
             assert response.json["updated_at"] > record["updated_at"]
-            record = {**expected, "updated_at": response.json["updated_at"]}
-            assert response.json == client.get(url).json == record
-            assert response.headers["ETag"] == f'"{version}"'
+            assert response.headers["ETag"] == f'"{record["version"] + 1}"'
+            self.assert_kept(response.json, change)
+            assert self.rest_of(response.json, name) == self.rest_of(record, name)
+            record = response.json
+            assert client.get(url).json == record
         assert self.view_of(
             self.send_patch(client, record, {}, kind).json
         ) == self.view_of(record)
 
     def test_merge_null_resets_what_is_optional(self, client: Client) -> None:
-        for name in set(self.model.writable) - set(self.required):
-            record = self.make(client)
-            changed = self.send_patch(client, record, {name: None}, MERGE_PATCH).json
+        record = self.make(client)
+        for name in self.resets(record):
             expected = {**record, name: self.model.defaults[name]}
-            assert self.view_of(changed) == self.view_of(expected)
+            record = self.send_patch(client, record, {name: None}, MERGE_PATCH).json
+            assert self.view_of(record) == self.view_of(expected)
 
     def test_patched_null_leaves_a_required_field_missing(self, client: Client) -> None:
-        for name in self.required:
+        for name in self.required_in_patch:
             assert self.wrong_at(client, {name: None}, MERGE_PATCH) == {f"/{name}"}
             at = pointer(name)
             for patch in (op("replace", at, value=None), op("remove", at)):
@@ -191,15 +142,20 @@ class Patches(ResourceCase):
         body = {name: {"no": 1} for name in self.model.writable}
         found = self.wrong_at(client, body, MERGE_PATCH)
         assert {where.split("/")[1] for where in found} == set(body)
-        strange = {**self.other, "a/b~": 1, **{name: 1 for name in SERVER_FIELDS}}
-        expected = {"/a~1b~0", *(f"/{name}" for name in SERVER_FIELDS)}
+        owned = self.model.owned
+        strange = {**self.other, "a/b~": 1, **{name: 1 for name in owned}}
+        expected = {"/a~1b~0", *(f"/{name}" for name in owned)}
         assert self.wrong_at(client, strange, MERGE_PATCH) == expected
         for root in ROOTS:
             assert self.wrong_at(client, root, PLAIN) == {""}
 
     def test_each_operation_of_a_patch_on_each_field(self, client: Client) -> None:
-        for name, value in self.view_of(self.other).items():
-            record, at = self.make(client), pointer(name)
+        record = self.make(client)
+        for name in self.model.writable:
+            change, at = self.single_change(record, name), pointer(name)
+            if change is None:
+                continue
+            value = change[name]
             patch = [
                 op("test", at, value=record[name]),
                 op("replace", at, value={"a": [value]}),
@@ -213,20 +169,28 @@ class Patches(ResourceCase):
                 op("move", at, source=f"{at}/a/0"),
             ]
             response = self.send_patch(client, record, patch, JSON_PATCH)
-            assert self.view_of(response.json) == {**self.view_of(record), name: value}
-            assert response.headers["ETag"] == '"2"'
+            self.assert_kept(response.json, change)
+            assert self.rest_of(response.json, name) == self.rest_of(record, name)
+            assert response.headers["ETag"] == f'"{record["version"] + 1}"'
             assert client.get(self.item(record)).json == response.json
+            record = response.json
 
     def test_the_root_of_a_patch_is_the_writable_view(self, client: Client) -> None:
         record = self.make(client)
-        patch = [op("test", "", value=self.view_of(record))]
-        patch += [op("replace", "", value=self.other)]
+        view, body = self.whole_view(record), self.change(record)
+        patch = [op("test", "", value=view), op("replace", "", value=body)]
         changed = self.send_patch(client, record, patch, JSON_PATCH).json
-        assert self.view_of(changed) == self.view_of({**changed, **self.other})
-        patch = [op("add", "", value=self.minimal)]
+        self.assert_kept(changed, body)
+        body = self.replacement(changed, self.minimal)
+        body = {name: body[name] for name in body if name in self.model.writable}
+        patch = [op("add", "", value=body)]
         changed = self.send_patch(client, record, patch, JSON_PATCH).json
-        defaults = {**self.model.defaults, **self.minimal}
+        defaults = {**self.model.defaults, **body}
         assert self.view_of(changed) == self.view_of({**changed, **defaults})
+
+    def whole_view(self, record: JSON) -> JSON:
+        """What a JSON Patch of a record begins with."""
+        return {name: record[name] for name in self.model.writable if name in record}
 
     @pytest.mark.parametrize(("patch", "at"), NO_PATCH, ids=readable)
     def test_what_is_no_json_patch(self, client: Client, patch: Any, at: str) -> None:
@@ -242,7 +206,7 @@ class Patches(ResourceCase):
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record = self.make(client)
-        same = op("test", "", value=self.view_of(record))
+        same = op("test", "", value=self.whole_view(record))
         self.send_patch(client, record, [same] * 1000, JSON_PATCH)
         self.unpatched(client, [same] * 1001, "too-large")
         monkeypatch.setitem(client.application.config, "MAX_CONTENT_LENGTH", 5000)
@@ -258,7 +222,7 @@ class Patches(ResourceCase):
         self.unpatched(client, patch, "too-large")
 
     def test_a_patch_that_fails_at_last_changes_nothing(self, client: Client) -> None:
-        fields = self.view_of(self.other).items()
+        fields = self.whole_view(self.other).items()
         changes = [op("replace", pointer(name), value=new) for name, new in fields]
         for last, slug in (
             (op("test", "/F", value={"never": 1}), "conflict"),
@@ -272,12 +236,12 @@ class Patches(ResourceCase):
         for name in self.model.writable:
             told = []
             for body in (self.full, self.other):
-                record = client.post(self.url, json=body).json
+                record = client.post(self.url, json=self.fresh(body)).json
                 patch = [op("test", pointer(name), value={"never": 1})]
                 response = self.send_patch(client, record, patch, JSON_PATCH, 409)
                 id = response.headers["X-Request-ID"]
                 text = f"{response.headers}{response.text}"
-                told.append(text.replace(id, "").replace(record["id"], ""))
+                told.append(text.replace(id, "").replace(str(record["id"]), ""))
                 hidden = json.dumps(record[name], ensure_ascii=False).strip('"')
                 assert len(hidden) < 4 or hidden not in told[-1]
             assert told[0] == told[1], "the response depends on the value"
@@ -285,7 +249,8 @@ class Patches(ResourceCase):
     def test_a_patch_outside_the_view_is_unknown(self, client: Client) -> None:
         fields = set(self.model.write_schema["properties"])
         outside = (fields - set(self.model.writable)) | set(self.model.relations)
-        outside |= {*SERVER_FIELDS, "unheard", "", "__class__", "0", "-"}
+        outside |= {*self.model.owned, *self.model.hidden}
+        outside |= {"unheard", "", "__class__", "0", "-"}
         outside |= {f"{name}x" for name in fields} | {name[:-1] for name in fields}
         for name in outside - set(self.model.writable):
             for at in (pointer(name), f"{pointer(name)}/0"):
@@ -293,8 +258,8 @@ class Patches(ResourceCase):
                 patch += [whole(kind, "/F", at) for kind in ("copy", "move")]
                 body = self.on_field(patch)
                 problem = self.unpatched(client, body, "invalid-body")
-                what = "set by the server" if name in SERVER_FIELDS else "not a known"
-                assert all(what in error["detail"] for error in problem["errors"])
+                detail = self.model.owned.get(name, "is not a known field")
+                assert {error["detail"] for error in problem["errors"]} == {detail}
                 found = [error["pointer"] for error in problem["errors"]]
                 froms = [f"/{len(OPS)}/from", f"/{len(OPS) + 1}/from"]
                 assert found == [*(f"/{n}/path" for n in range(len(OPS))), *froms]

@@ -3,17 +3,15 @@
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
-
 from myapp.core.http.app import App
-from myapp.core.schema.derive import SERVER_FIELDS
 from myapp.core.schema.strict_json import JSON
-from myapp.core.testing.batches import all_records
+from myapp.core.testing.callers import ToyAuthenticator
 from myapp.core.testing.case import ResourceCase
-from myapp.core.testing.client import Client, check_response
+from myapp.core.testing.client import Client, all_records, check_response
+from werkzeug.test import TestResponse
 
 # Seconds after which a test fails; a normal run is faster.
 PATIENCE = 30.0
@@ -21,16 +19,22 @@ PATIENCE = 30.0
 T = TypeVar("T")
 
 
-def at_once(app: App, count: int, act: Callable[[Any, int], T]) -> list[T]:
+def at_once(
+    app: App,
+    count: int,
+    act: Callable[[Any, int], T],
+    client_of: Callable[[App], Any] = App.test_client,
+) -> list[T]:
     """Call a function in ``count`` threads that start together.
 
     :param act: called with the client and the number of its thread.
+    :param client_of: makes each client.
     :returns: what each call returned.
     """
     start = threading.Barrier(count)
 
     def run(number: int) -> T:
-        client = app.test_client()
+        client = client_of(app)
         start.wait(PATIENCE)
         return act(client, number)
 
@@ -60,17 +64,17 @@ class Races(ResourceCase):
 
     def racing(self, app: App) -> Client:
         """A client of the database of this test, which has what the bodies refer to."""
-        client = cast(Client, app.test_client())
-        self.prepare(client)
-        return client
+        ToyAuthenticator().add_to(app)
+        return self.set_up(app)
 
-    def a_change(self) -> JSON:
-        """The body of a PATCH."""
-        return {name: self.other[name] for name in self.model.writable}
+    def at_once(self, count: int, act: Callable[[Any, int], T]) -> list[T]:
+        """Call a function in threads that start together, each with a client."""
+        return at_once(self.app, count, act, self.client_of)
 
     def test_of_all_who_hold_a_version_one_writes(self, own_app: App) -> None:
         client = self.racing(own_app)
-        url, body = self.item(self.make(client)), self.a_change()
+        record = self.make(client)
+        url, body = self.item(record), self.change(record)
         count = crowd(own_app)
         all_have_read = threading.Barrier(count)
 
@@ -86,13 +90,14 @@ class Races(ResourceCase):
                     return version
                 seen = mine.get(url).headers["ETag"]
 
-        versions = at_once(own_app, count, act)
+        versions = self.at_once(count, act)
         assert sorted(versions) == list(range(2, count + 2))
         assert client.get(url).json["version"] == count + 1
 
     def test_patches_at_once_are_all_done(self, own_app: App) -> None:
         client = self.racing(own_app)
-        url, body = self.item(self.make(client)), self.a_change()
+        record = self.make(client)
+        url, body = self.item(record), self.change(record)
         count = 0 if self.model.requires_if_match else crowd(own_app)
         if not count:
             client.patch(url, json=body, expect=428)
@@ -101,18 +106,18 @@ class Races(ResourceCase):
         def act(mine: Client, _number: int) -> int:
             return int(mine.patch(url, json=body).json["version"])
 
-        versions = at_once(own_app, count, act)
+        versions = self.at_once(count, act)
         assert sorted(versions) == list(range(2, count + 2))
         assert client.get(url).json["version"] == count + 1
 
     def test_one_key_sent_at_once_writes_once(self, own_app: App) -> None:
         client = self.racing(own_app)
-        sent = {"json": self.full, "headers": {"Idempotency-Key": "key"}}
+        sent = {"json": self.fresh(self.full), "headers": {"Idempotency-Key": "key"}}
 
         def act(mine: Client, _number: int) -> TestResponse:
             return one_of({201, 409}, mine, "POST", self.url, **sent)
 
-        responses = at_once(own_app, 20, act)
+        responses = self.at_once(20, act)
         made = [response for response in responses if response.status_code == 201]
         first = [one for one in made if "Idempotent-Replayed" not in one.headers]
         assert len(first) == 1
@@ -124,11 +129,12 @@ class Races(ResourceCase):
         client = self.racing(own_app)
         conditions: list[JSON] = [{"If-Match": '"1"'}, {}]
         for headers in conditions[: 1 if self.model.requires_if_match else 2] * 3:
-            url = self.item(self.make(client))
+            record = self.make(client)
+            url = self.item(record)
             requests: Any = (
                 ("DELETE", {}),
-                ("PATCH", {"json": self.a_change()}),
-                ("PUT", {"json": self.other}),
+                ("PATCH", {"json": self.change(record)}),
+                ("PUT", {"json": self.replacement(record, self.other)}),
             ) * 2
 
             def act(mine: Client, number: int) -> int:
@@ -137,7 +143,7 @@ class Races(ResourceCase):
                 sent = {**more, "headers": headers}
                 return one_of(ends, mine, method, url, **sent).status_code
 
-            ends = at_once(own_app, len(requests), act)
+            ends = self.at_once(len(requests), act)
             written, deleted = ends.count(200), ends.count(204)
             if headers:
                 assert written + deleted == 1
@@ -148,31 +154,29 @@ class Races(ResourceCase):
 
     def test_batches_at_once_that_cross_are_all_done(self, own_app: App) -> None:
         client = self.racing(own_app)
-        ids = [self.make(client)["id"] for _ in range(4)]
+        made = [self.make(client) for _ in range(4)]
+        update = [{"id": one["id"], **self.change(one)} for one in made]
         if self.model.requires_if_match:
             return
 
         def act(mine: Client, number: int) -> None:
-            order = ids if number % 2 else ids[::-1]
-            update = [{"id": id, **self.a_change()} for id in order]
-            mine.post(f"{self.url}batch", json={"update": update}, expect=200)
+            body = {"update": update if number % 2 else update[::-1]}
+            mine.post(f"{self.url}batch", json=body, expect=200)
 
-        at_once(own_app, 8, act)
+        self.at_once(8, act)
         assert {one["version"] for one in all_records(client, self.url)} == {9}
 
     def test_pages_have_each_record_once_while_others_write(self, own_app: App) -> None:
         client = self.racing(own_app)
-        kept = {
-            self.make(client, **self.other if number % 2 else {})["id"]
-            for number in range(12)
-        }
+        bodies = [self.fresh(one) for one in (self.full, self.other) * 6]
+        kept = {client.post(self.url, json=body).json["id"] for body in bodies}
         done = threading.Event()
 
         def write(mine: Client) -> None:
             while not done.is_set():
                 record = self.make(mine)
                 url, tag = self.item(record), {"If-Match": '"1"'}
-                body = self.a_change()
+                body = self.change(record)
                 changed = mine.patch(url, json=body, headers=tag)
                 tag = {"If-Match": changed.headers["ETag"]}
                 mine.delete(url, headers=tag)
@@ -189,17 +193,18 @@ class Races(ResourceCase):
             finally:
                 done.set()
 
-        at_once(own_app, 3, act)
+        self.at_once(3, act)
 
     def orders(self) -> list[str]:
         """The orders of the list in which no write moves a record."""
-        fields = [name for name in self.model.sortable if name not in SERVER_FIELDS]
+        sortable = self.model.queryable.sortable
+        fields = [name for name in sortable if name != "updated_at"]
         return ["", *(f"&sort={sign}{name}" for name in fields for sign in ("", "-"))]
 
 
 def ids_of_pages(client: Client, url: str) -> list[str]:
     """The ids of all pages of a list."""
-    ids: list[str] = []
+    ids: list[Any] = []
     cursor = ""
     while True:
         page = client.get(url + cursor).json

@@ -9,17 +9,27 @@ from itertools import islice
 from typing import Any, ClassVar
 
 import orjson
-
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Documents, Versioned
 from myapp.core.model.references import check_references
-from myapp.core.query.filters import typed
+from myapp.core.model.unique import taken
+from myapp.core.query.filters import sort_key, typed
 from myapp.core.query.list_query import NEWEST, ListQuery
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.idempotency import RedisResponses
-from myapp.core.stores.redis.query import WALK, Walked, matching, member
+from myapp.core.stores.redis.query import (
+    WALK,
+    Walked,
+    end_of,
+    matching,
+    member,
+    start_of,
+)
 from myapp.core.stores.redis.unit import RedisUnit, pending_unit, unit_of
+
+# More documents than can have a unique value, unless many have expired.
+HOLDERS = 10
 
 
 class RedisModel(Model):
@@ -27,16 +37,6 @@ class RedisModel(Model):
 
     #: The name at the start of its keys.
     name: ClassVar[str]
-    #: The fields that have an index.
-    _indexed: ClassVar[tuple[str, ...]]
-
-    @classmethod
-    def compile_schemas(cls) -> None:
-        """Also collect the fields that have an index."""
-        super().compile_schemas()
-        cls._indexed = tuple(
-            dict.fromkeys((*cls.filterable, *cls.sortable, *cls.scoped_by))
-        )
 
     @classmethod
     def seconds_to_live(cls) -> float | None:
@@ -47,6 +47,12 @@ class RedisModel(Model):
     def prefix(cls) -> str:
         """The start of its keys; the braces put all keys into one slot of a cluster."""
         return f"{{{cls.name}}}:"
+
+    @classmethod
+    def place(cls, id: Any) -> str:
+        """The text of an id in keys and indexes, which sorts as the ids do. No id is
+        taken for another key of the model, because only UUIDs stand there unmarked."""
+        return str(id) if cls.key.is_uuid else f"={sort_key(id)}"
 
     @classmethod
     def kept_responses(cls) -> ResponseStore:
@@ -65,14 +71,15 @@ class RedisModel(Model):
         return {name: typed(document.get(name), properties[name]) for name in names}
 
     @classmethod
-    def read_many(cls, ids: Sequence[str]) -> Documents:
+    def read_many(cls, ids: Sequence[Any]) -> Documents:
         """Documents by their ids, with the writes of this request."""
         unit = pending_unit(cls.name)
         pending: dict[str, Document | None] = unit.documents if unit else {}
-        stored = [id for id in ids if id not in pending]
-        found = [pending[id] for id in ids if id in pending]
+        places = [cls.place(id) for id in ids]
+        stored = [place for place in places if place not in pending]
+        found = [pending[place] for place in places if place in pending]
         if stored:
-            bodies = redis_store.mget([f"{cls.prefix()}{id}" for id in stored])
+            bodies = redis_store.mget([f"{cls.prefix()}{place}" for place in stored])
             found += [orjson.loads(body) for body in bodies if body is not None]
         return [document for document in found if document is not None]
 
@@ -86,11 +93,11 @@ class RedisModel(Model):
 
     @classmethod
     def _walked(cls) -> Walked:
-        return Walked(cls.prefix(), cls._indexed, cls.searchable, cls._values)
+        return Walked(cls.prefix(), cls.indexed, cls.searchable, cls._values, cls.place)
 
     @classmethod
     def _newest(cls, query: ListQuery, limit: int) -> Documents:
-        high = b"+" if query.after is None else f"({query.after[0]}".encode()
+        high = b"+" if query.after is None else f"({cls.place(query.after[0])}".encode()
         found = WALK([cls.prefix()], ["ids", b"-", high, query.offset + limit, 1])
         bodies = found[1::2][query.offset :]
         return [orjson.loads(body) for body in bodies if body is not None]
@@ -109,8 +116,11 @@ class RedisModel(Model):
     @classmethod
     def add(cls, documents: Documents) -> None:
         """Collect new documents."""
+        if cls.key.make is None:
+            cls._refuse_known(documents)
         check_references(cls.relations.values(), documents)
-        for document in documents:
+        for index, document in enumerate(documents):
+            cls._refuse_taken(document, index)
             cls._put(document, None)
 
     @classmethod
@@ -119,22 +129,70 @@ class RedisModel(Model):
         changes = list(changes)
         written = [document for document, _ in changes]
         check_references(cls.relations.values(), written)
-        for document, expected in changes:
+        for index, (document, expected) in enumerate(changes):
+            cls._refuse_taken(document, index)
             cls._put(document, expected)
 
     @classmethod
     def remove(cls, changes: Iterable[Versioned]) -> None:
         """Collect removals."""
         for document, expected in changes:
-            cls.unit().remove(document["id"], expected)
+            cls.unit().remove(cls.place(document["id"]), expected)
 
     @classmethod
     def _put(cls, document: Document, expected: int | None) -> None:
         life = int((cls.seconds_to_live() or 0) * 1000)
-        members = cls._members(document) if cls._indexed else {}
-        cls.unit().put(document, expected, life, members)
+        members = cls._members(document) if cls.indexed else {}
+        place = cls.place(document["id"])
+        cls.unit().put(place, document, expected, life, members, cls.unique)
 
     @classmethod
     def _members(cls, document: Document) -> dict[str, Any]:
-        values = cls._values(document, cls._indexed)
-        return {name: member(values[name], document["id"]) for name in cls._indexed}
+        values = cls._values(document, cls.indexed)
+        place = cls.place(document["id"])
+        return {name: member(values[name], place) for name in cls.indexed}
+
+    @classmethod
+    def _refuse_taken(cls, document: Document, index: int) -> None:
+        """Refuse a document with a unique value of another one. The script that commits
+        looks again; the reason for looking here is the place in the error.
+
+        :param index: of the document, for the problem.
+        :raises Problem: 409.
+        """
+        place = cls.place(document["id"])
+        for name, value in cls._values(document, cls.unique).items():
+            if value is not None and cls._holders(name, value) - {place}:
+                problem = taken([name])
+                problem.index = index
+                raise problem
+
+    @classmethod
+    def _holders(cls, name: str, value: Any) -> set[str]:
+        """The places of the documents that have a value, with the writes of this
+        request."""
+        bounds = [b"[" + start_of(value), b"(" + end_of(value)]
+        found = WALK([cls.prefix()], [f"by:{name}", *bounds, HOLDERS, 0])
+        stored = {
+            place.rpartition(b"\0")[2].decode()
+            for place, body in zip(found[::2], found[1::2])
+            if body is not None
+        }
+        unit = pending_unit(cls.name)
+        if unit is None:
+            return stored
+        return stored - set(unit.documents) | unit.holders(name, member(value, ""))
+
+    @classmethod
+    def _refuse_known(cls, documents: Documents) -> None:
+        """Refuse ids of the clients that exist.
+
+        :raises Problem: 409; its ``index`` is the index of the document.
+        """
+        known = {one["id"] for one in cls.read_many([one["id"] for one in documents])}
+        for index, document in enumerate(documents):
+            if document["id"] in known:
+                problem = taken(["id"])
+                problem.index = index
+                raise problem
+            known.add(document["id"])

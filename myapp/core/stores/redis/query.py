@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import orjson
-
 from myapp.core.model.record import Document, Documents
 from myapp.core.query.filters import Filter, sort_key
 from myapp.core.query.list_query import ListQuery
@@ -39,7 +38,8 @@ end
 local result = {}
 for number, member in ipairs(found) do
   result[2 * number - 1] = member
-  result[2 * number] = redis.call('GET', prefix .. string.sub(member, -36))
+  local place = string.match(member, '^.*%z(.*)$') or member
+  result[2 * number] = redis.call('GET', prefix .. place)
 end
 return result
 """)
@@ -53,22 +53,28 @@ class Walked(NamedTuple):
     :param prefix: the prefix of its keys, with the colon.
     :param indexed: the fields that have an index.
     :param typed: returns the typed values of some fields of a document.
+    :param place: returns the text of an id, which sorts as the ids do.
     """
 
     prefix: str
     indexed: tuple[str, ...]
     searchable: tuple[str, ...]
     typed: TypeOf
+    place: Callable[[Any], str]
 
 
 @dataclass
 class Range:
     """Members of an index from ``low`` up to, but not including, ``high``; an empty
-    value is no bound."""
+    value is no bound.
+
+    :param unset: whether its members are the records whose field is unset.
+    """
 
     index: str
     low: bytes = b""
     high: bytes = b""
+    unset: bool = False
 
     def narrow(self, low: bytes = b"", high: bytes = b"") -> None:
         """Reduce the range to its intersection with other bounds."""
@@ -76,11 +82,14 @@ class Range:
         self.high = min(self.high, high) if self.high and high else self.high or high
 
 
-def member(value: Any, id: str) -> str:
-    """The member of a record in the index of a field."""
+def member(value: Any, place: str) -> str:
+    """The member of a record in the index of a field.
+
+    :param place: the text of its id.
+    """
     if value is None:
-        return f"0\x00{id}"
-    return f"1{sort_key(value)}\x00{id}"
+        return f"0\x00{place}"
+    return f"1{sort_key(value)}\x00{place}"
 
 
 def start_of(value: Any) -> bytes:
@@ -96,6 +105,8 @@ def end_of(value: Any) -> bytes:
 def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
     """The range of an index that a filter selects; ``None`` if it is not one range."""
     value = condition.values[0]
+    if condition.operator == "null":
+        return (UNSET + END, UNSET + AFTER_END) if value else (SET, SET + b"\xff")
     if condition.operator == "prefix":
         # The byte 0xFF does not occur in UTF-8.
         text = SET + str(value).encode()
@@ -109,35 +120,45 @@ def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
     }.get(condition.operator, lambda: None)()
 
 
-def ranges(query: ListQuery, indexed: tuple[str, ...]) -> list[Range]:
+def ranges(query: ListQuery, model: Walked) -> list[Range]:
     """The ranges to walk, in order: the index of the first sort field, unset values
-    last. When the query sorts by id: the index of ids, or one value of an index with an
-    ``eq`` filter."""
-    first, down = query.sort[0]
+    last. When the query sorts by id: the index of ids, or one value of an index with a
+    filter for that value."""
+    first, _ = query.sort[0]
     after = query.after
     if first == "id":
-        found = [
-            one
-            for one in query.filters
-            if one.operator == "eq" and one.field in indexed
-        ]
-        if not found:
-            part = Range("ids")
-            if after is not None:
-                bound_after(part, str(after[0]).encode(), down)
-            return [part]
-        low, high = start_of(found[0].values[0]), end_of(found[0].values[0])
-        part = Range(f"by:{found[0].field}", low, high)
-        if after is not None:
-            bound_after(part, low + str(after[0]).encode(), down)
-        return [part]
-    parts = [Range(f"by:{first}", SET, SET + b"\xff"), Range(f"by:{first}", UNSET, SET)]
+        return [range_of_ids(query, model)]
+    index = f"by:{first}"
+    parts = [Range(index, SET, SET + b"\xff"), Range(index, UNSET, SET, unset=True)]
     for condition in query.filters:
         limits = bounds(condition) if condition.field == first else None
         if limits is not None:
-            parts[0].narrow(*limits)
-            del parts[1:]
-    return start_after(parts, query) if after is not None else parts
+            unset = condition.operator == "null" and condition.values[0]
+            parts = [part for part in parts if part.unset == unset]
+            for part in parts:
+                part.narrow(*limits)
+    return start_after(parts, query, model) if after is not None else parts
+
+
+def range_of_ids(query: ListQuery, model: Walked) -> Range:
+    """The range to walk in the order of ids."""
+    part = Range("ids")
+    for one in query.filters:
+        is_value = one.operator == "eq" or one.operator == "null" and one.values[0]
+        if is_value and one.field in model.indexed:
+            low, high = bounds(one) or (b"", b"")
+            part = Range(f"by:{one.field}", low, high)
+            break
+    # Each member is the first bound of the value, if there is one, and then the id.
+    start = part.low
+    for one in query.filters:
+        if one.field == "id" and one.operator in ("gte", "lt"):
+            limit = start + model.place(one.values[0]).encode()
+            part.narrow(**{"low" if one.operator == "gte" else "high": limit})
+    if query.after is not None:
+        place = start + model.place(query.after[0]).encode()
+        bound_after(part, place, query.sort[0][1])
+    return part
 
 
 def bound_after(part: Range, place: bytes, down: bool) -> None:
@@ -148,15 +169,15 @@ def bound_after(part: Range, place: bytes, down: bool) -> None:
         part.narrow(low=place + END)
 
 
-def start_after(parts: list[Range], query: ListQuery) -> list[Range]:
+def start_after(parts: list[Range], query: ListQuery, model: Walked) -> list[Range]:
     """Begin at the group of equal values that contains the cursor; or after the member
     of the cursor, when the order of members is the order of the query."""
     after = query.after or ()
     value, down = after[0], query.sort[0][1]
     if value is None:
-        parts = parts[1:]
+        parts = [part for part in parts if part.unset]
     if parts and len(query.sort) == 2 and query.sort[1][1] == down:
-        bound_after(parts[0], member(value, str(after[1])).encode(), down)
+        bound_after(parts[0], member(value, model.place(after[1])).encode(), down)
     elif parts and value is not None:
         if down:
             parts[0].narrow(high=end_of(value))
@@ -179,7 +200,7 @@ def walk(prefix: str, part: Range, down: bool) -> Iterator[tuple[bytes, Document
         found = WALK([prefix], arguments)
         for place, body in zip(found[::2], found[1::2]):
             if body is not None:
-                yield place[:-36], orjson.loads(body)
+                yield place.rpartition(END)[0], orjson.loads(body)
         if len(found) < 2 * CHUNK:
             return
         low, high = (low, found[-2]) if down else (found[-2] + END, high)
@@ -189,7 +210,7 @@ def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
     """The documents that match, in the order of the query."""
     down = query.sort[0][1]
     simple = len(query.sort) == 1 or (len(query.sort) == 2 and query.sort[1][1] == down)
-    for part in ranges(query, model.indexed):
+    for part in ranges(query, model):
         found = walk(model.prefix, part, down)
         passing = (
             (place, document)

@@ -2,7 +2,8 @@
 
 The keys of a model, in one slot of a cluster because of the braces:
 
-- ``{name}:<id>``: a record, one JSON value;
+- ``{name}:<id>``: a record, one JSON value; an id that is no UUID is written as
+  ``=<id>``, an integer so that it sorts as text;
 - ``{name}:ids``: every id, a sorted set in the order of ids, which is that of time;
 - ``{name}:by:<field>``: for each declared field a sorted set of its values, see
   ``query.py``;
@@ -48,13 +49,31 @@ end
 """
 
 # ARGV[1]: the operations, each [id, expected version or false, body or false,
-# milliseconds to live, members of the indexes]. ARGV[2..5]: a response to keep: its
-# key or an empty string, its owner, its value, its milliseconds to live.
+# milliseconds to live, members of the indexes, unique fields]. ARGV[2..5]: a response
+# to keep: its key or an empty string, its owner, its value, its milliseconds to live.
 # Returns 0; -1 when the key has another owner, or -2 when a record has changed since it
-# was read, and then nothing is written.
+# was read or a value is taken, and then nothing is written.
 COMMIT = LuaScript(PRELUDE + """
 local operations = cjson.decode(ARGV[1])
 forget_expired()
+local written, used = {}, {}
+for _, operation in ipairs(operations) do written[operation[1]] = true end
+local function is_taken(field, member)
+  local value = string.match(member, '^(1.*%z)')
+  if not value then return false end
+  local mine = field .. ' ' .. value
+  if used[mine] then return true end
+  used[mine] = true
+  local low, high = '[' .. value, '(' .. string.sub(value, 1, -2) .. '\1'
+  local index = prefix .. 'by:' .. field
+  for _, found in ipairs(redis.call('ZRANGEBYLEX', index, low, high)) do
+    local other = string.match(found, '^.*%z(.*)$')
+    if not written[other] and redis.call('EXISTS', prefix .. other) == 1 then
+      return true
+    end
+  end
+  return false
+end
 if ARGV[2] ~= '' then
   local kept = redis.call('GET', prefix .. ARGV[2])
   if not kept or cjson.decode(kept).owner ~= ARGV[3] then return -1 end
@@ -66,14 +85,20 @@ for _, operation in ipairs(operations) do
   elseif body then
     return -2
   end
+  for _, field in ipairs(operation[6]) do
+    if operation[3] and is_taken(field, operation[5][field]) then
+      return -2
+    end
+  end
 end
 for _, operation in ipairs(operations) do
   local id, body, life, members = operation[1], operation[3], operation[4], operation[5]
   if not body then
     forget(id)
   else
-    leave_indexes(id)
+    -- The first write, because Redis refuses only the first one when it is full.
     redis.call('SET', prefix .. id, body)
+    leave_indexes(id)
     redis.call('ZADD', ids, 0, id)
     local indexed = false
     for field, member in pairs(members) do
@@ -102,50 +127,69 @@ class RedisUnit:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
-        #: Each written document by its id; ``None`` when it was removed.
+        #: Each written document by the text of its id; ``None`` when it was removed.
         self.documents: dict[str, Document | None] = {}
         self._found: dict[str, int | None] = {}
-        self._written: dict[str, tuple[bytes, int, dict[str, str]]] = {}
+        self._written: dict[str, tuple[bytes, int, dict[str, str], tuple[str, ...]]] = (
+            {}
+        )
         self._response: tuple[str, str, bytes, int] = ("", "", b"", 0)
 
     def put(
         self,
+        place: str,
         document: Document,
         expected: int | None,
         life: int,
         members: dict[str, str],
+        unique: tuple[str, ...] = (),
     ) -> None:
         """Write a document at the commit.
 
+        :param place: the text of its id.
         :param expected: the stored version; ``None`` for a new document.
         :param life: milliseconds to live; 0 for no limit.
         :param members: its member in each index, by field.
+        :param unique: the fields whose value no other document may have.
         """
-        self._note(document["id"], expected)
-        self.documents[document["id"]] = document
-        self._written[document["id"]] = (dumps(document), life, members)
+        self._note(place, expected)
+        self.documents[place] = document
+        self._written[place] = (dumps(document), life, members, unique)
 
-    def remove(self, id: str, expected: int) -> None:
+    def remove(self, place: str, expected: int) -> None:
         """Remove a document at the commit."""
-        self._note(id, expected)
-        self.documents[id] = None
-        self._written.pop(id, None)
+        self._note(place, expected)
+        self.documents[place] = None
+        self._written.pop(place, None)
+
+    def holders(self, field: str, start: str) -> set[str]:
+        """The places of the written documents that have a value.
+
+        :param start: the member of the value in the index of the field, without id.
+        """
+        return {
+            place
+            for place, (_, _, members, _) in self._written.items()
+            if members.get(field, "").startswith(start)
+        }
 
     def keep_response(self, key: str, owner: str, value: bytes, life: int) -> None:
         """Keep a response for retries, together with the writes."""
         self._response = (key, owner, value, life)
 
-    def _note(self, id: str, expected: int | None) -> None:
-        known = self.documents.get(id)
-        if id in self.documents and (known is None or known["version"] != expected):
+    def _note(self, place: str, expected: int | None) -> None:
+        known = self.documents.get(place)
+        is_known = place in self.documents
+        if is_known and (known is None or known["version"] != expected):
             raise StaleRead
         # Of several writes to a record, the first one states the stored version.
-        self._found.setdefault(id, expected)
+        self._found.setdefault(place, expected)
 
     def commit(self) -> None:
         """Run the script.
 
-        :raises StaleRead: when a record has changed since it was read.
+        :raises StaleRead: when a record has changed since it was read, or a value was
+            taken since it was looked for.
         :raises Problem: 409 when another request has claimed the key meanwhile.
         """
         operations = [self._operation(id, found) for id, found in self._found.items()]
@@ -156,9 +200,9 @@ class RedisUnit:
             raise StaleRead
 
     def _operation(self, id: str, found: int | None) -> list[Any]:
-        body, life, members = self._written.get(id, (None, 0, {}))
+        body, life, members, unique = self._written.get(id, (None, 0, {}, ()))
         text = body.decode() if body is not None else False
-        return [id, found or False, text, life, members]
+        return [id, found or False, text, life, members, unique]
 
 
 def pending_unit(name: str) -> RedisUnit | None:

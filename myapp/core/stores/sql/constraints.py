@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Table, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import ColumnCollectionConstraint
-
 from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
 from myapp.core.model.references import refers_to_nothing
+from myapp.core.model.unique import taken
 from myapp.core.stores.sql.engine import rows
+from sqlalchemy import Table, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import ColumnCollectionConstraint
 
 
 class Violation(NamedTuple):
@@ -89,19 +89,16 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
         return error
     if violation.kind == "foreign key":
         return refers_to_nothing(dangling(violation, table, document))
-    taken = violation.kind == "unique"
+    columns = violation.columns or constrained(violation.name, table)
+    if violation.kind == "unique":
+        return taken(columns)
     # A CHECK constraint that is written as text has no columns: its error points at the
     # whole body.
-    columns = violation.columns or constrained(violation.name, table)
     places = [pointer(column) for column in columns] or [""]
-    detail = "is taken" if taken else f"violates the constraint {violation.name}"
+    detail = f"violates the constraint {violation.name}"
     return Problem(
         "conflict",
-        (
-            "Another record has the same values."
-            if taken
-            else "A database constraint was violated."
-        ),
+        "A database constraint was violated.",
         errors=[problem_at(place, detail, violation.kind) for place in places],
     )
 
@@ -116,6 +113,9 @@ def explain_delete(error: DBAPIError) -> Exception:
 
 def constrained(name: str | None, table: Table) -> tuple[str, ...]:
     """The columns of a constraint or unique index of a table, by its name."""
+    if name == "PRIMARY":
+        # MySQL and MariaDB ignore the name of a primary key.
+        return tuple(column.name for column in table.primary_key.columns)
     for constraint in table.constraints:
         if isinstance(constraint, ColumnCollectionConstraint):
             if constraint.name == name:

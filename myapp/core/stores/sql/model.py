@@ -9,13 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import Index, Select, Table, bindparam, delete, insert, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.dml import Delete, Insert, Update
-
 from myapp.core.errors.problem import Problem
 from myapp.core.model.idempotency_store import ResponseStore
+from myapp.core.model.key import Key
 from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Documents, Relation, Versioned
 from myapp.core.model.references import check_references
@@ -29,25 +25,53 @@ from myapp.core.stores.sql.query import (
     parameters_of,
     shape_of,
 )
-from myapp.core.stores.sql.types import Id, UtcDateTime
+from myapp.core.stores.sql.types import Id, UtcDateTime, Varchar
 from myapp.core.stores.transaction import StaleRead
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Select,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.sql.dml import Delete, Insert, Update
 
 
 class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at run time
     """A model in a table.
 
     A subclass sets ``__tablename__``, its schemas, and one typed column for each
-    property of the write schema; a test compares columns and schema. Each field in
-    ``filterable`` or ``sortable`` gets an index ``(field, id)``.
+    property of the write schema; a test compares columns and schema. The column of the
+    id follows the key, each field in ``indexed`` gets an index ``(field, id)``, and
+    each field in ``unique`` a constraint.
     """
 
     __abstract__ = True
     __table__: ClassVar[Any]
 
-    id: Mapped[str] = mapped_column(Id, primary_key=True, sort_order=-4)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-3)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-2)
     version: Mapped[int] = mapped_column(sort_order=-1)
+
+    @declared_attr
+    @classmethod
+    def id(cls) -> Mapped[Any]:
+        """The column of the key."""
+        # An integer comes from the client, and not from the database.
+        is_counted = cls.key.schema["type"] == "integer"
+        return mapped_column(
+            key_column(cls.key),
+            primary_key=True,
+            autoincrement=False if is_counted else "auto",
+            sort_order=-4,
+        )
 
     # Statements are built once, with bound parameters.
     _read: ClassVar[Select[Any]]
@@ -65,11 +89,13 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         """Also build the indexes and the statements."""
         super().compile_schemas()
         table = cls.table()
-        for name in dict.fromkeys((*cls.filterable, *cls.sortable, *cls.scoped_by)):
+        for name in cls.indexed:
             Index(None, table.c[name], table.c.id)
-        same = table.c.id == bindparam("_id", type_=Id())
+        for name in cls.unique:
+            UniqueConstraint(table.c[name])
+        same = table.c.id == bindparam("_id", type_=table.c.id.type)
         same_version = table.c.version == bindparam("_version")
-        ids = bindparam("_ids", expanding=True, type_=Id())
+        ids = bindparam("_ids", expanding=True, type_=table.c.id.type)
         cls._columns = tuple(str(name) for name in table.c.keys())
         cls._shown_whole = cls._columns == cls.shown and not cls.computed
         relations = cls.relations.values()
@@ -111,7 +137,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         return [dict(zip(cls._columns, row)) for row in found]
 
     @classmethod
-    def read_many(cls, ids: Sequence[str]) -> Documents:
+    def read_many(cls, ids: Sequence[Any]) -> Documents:
         """Rows by their ids."""
         if len(ids) == 1:
             return cls._documents(rows(cls._read, {"_id": ids[0]}))
@@ -208,6 +234,15 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
                 raise at(index, explain_delete(error)) from error
             if result.rowcount != 1:
                 raise StaleRead
+
+
+def key_column(key: Key) -> Any:
+    """The column type for the ids of a key."""
+    if key.is_uuid:
+        return Id()
+    if key.schema["type"] == "integer":
+        return BigInteger()
+    return Varchar(key.schema["maxLength"])
 
 
 def by_id(changes: Iterable[Versioned]) -> list[tuple[int, Versioned]]:
