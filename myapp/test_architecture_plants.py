@@ -17,16 +17,16 @@ from myapp.core.access.rules import public, stated_access
 from myapp.core.errors.problem import PROBLEM_SCHEMA, Problem
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
+from myapp.core.http.description import describe, description_of
 from myapp.core.http.response import respond
 from myapp.core.rest.api import feature_blueprint
-from myapp.core.http.description import describe, description_of
 from myapp.core.rest.resource import Resource
 from myapp.core.schema.registry import Schemas, references
 from myapp.core.schema.strict_json import JSON
-from myapp.core.schema.validator import VALIDATOR_CLASSES, DEFAULT_VALIDATOR_CLASS
+from myapp.core.schema.validator import DEFAULT_VALIDATOR_CLASS, VALIDATOR_CLASSES
 from myapp.core.testing import Client
-from myapp.test_architecture import RULES
 from myapp.core.wiring import mount
+from myapp.test_architecture import RULES
 
 DRAFT_07 = "http://json-schema.org/draft-07/schema#"
 # Routes that core adds to every feature.

@@ -10,6 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
+from werkzeug.routing import Rule
+
 from myapp.core.access.caller import authenticators_of
 from myapp.core.access.rules import ACCESS
 from myapp.core.docs.headers import (
@@ -29,7 +31,6 @@ from myapp.core.rest.api import api_of
 from myapp.core.schema.json_out import dumps
 from myapp.core.schema.names import model_name, snake
 from myapp.core.schema.strict_json import JSON
-from werkzeug.routing import Rule
 
 VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
 # The schema of a path variable, by its converter in Werkzeug.

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
+
 from myapp.core.errors.problem import Problem, invalid_parameter
 from myapp.core.http.methods import SAFE_METHODS, methods_of
 from myapp.core.model.key import UUID_KEY, Key
@@ -13,6 +14,8 @@ from myapp.core.schema import strict_json
 from myapp.core.stores.state import UNREAD, RequestState, request_state
 
 JSON_TYPE = "application/json"
+# What follows the path of a resource in the rules of its own routes.
+LAST_PART = re.compile(r"/(batch|<id>)?/?\Z")
 REFUSED_IN_URL = re.compile(r"[\x00\ud800-\udfff]")
 
 
@@ -86,11 +89,32 @@ def check_id(text: str, key: Key = UUID_KEY) -> Any:
     try:
         return key.parse(text)
     except ValueError as error:
-        methods = methods_of(request.path)
+        methods = methods_beside(text)
         if methods:
             allow = {"Allow": ", ".join(sorted(methods))}
             raise Problem("method-not-allowed", headers=allow) from error
         raise invalid_parameter("id", str(error)) from error
+
+
+def methods_beside(last: str) -> set[str]:
+    """The methods of another route beside the one of this request.
+
+    :param last: the last part of its path, such as ``batch``.
+    """
+    return methods_of(f"{place_of_request()}/{last}")
+
+
+def names_beside() -> set[str]:
+    """The last parts of the paths of other routes beside the one of this request."""
+    base = f"{place_of_request()}/"
+    rules = [route.rule for route in current_app.url_map.iter_rules()]
+    return {rule.removeprefix(base) for rule in rules if rule.startswith(base)}
+
+
+def place_of_request() -> str:
+    """The rule of the resource that the route of this request belongs to."""
+    rule = request.url_rule.rule if request.url_rule else ""
+    return LAST_PART.sub("", rule)
 
 
 def init_app(app: Flask) -> None:

@@ -12,8 +12,11 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import pytest
-from conftest import build_app
 from flask.testing import FlaskClient
+from sqlalchemy import BigInteger, Date, Double, ForeignKey, MetaData
+from sqlalchemy.orm import Mapped, mapped_column
+
+from conftest import build_app
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.model.model import Model
@@ -41,8 +44,6 @@ from myapp.core.testing.expected import (
 )
 from myapp.core.testing.queries import Queries
 from myapp.core.wiring import mount
-from sqlalchemy import BigInteger, Date, Double, ForeignKey, MetaData
-from sqlalchemy.orm import Mapped, mapped_column
 
 METADATA = MetaData(naming_convention=sql.metadata.naming_convention)
 TEXT = {"type": "string", "maxLength": 100}

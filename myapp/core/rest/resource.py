@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import flask_restx
 from flask import Response, request
+
 from myapp.core.errors.problem import Problem
 from myapp.core.http.description import Description
 from myapp.core.http.methods import SAFE_METHODS

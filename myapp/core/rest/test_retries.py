@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 import pytest
 import uuid_utils
+from sqlalchemy import ForeignKey, MetaData, select
+from sqlalchemy.orm import Mapped, mapped_column
+
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.rest import idempotency
@@ -27,8 +30,6 @@ from myapp.core.testing.client import all_records
 from myapp.core.testing.planted import NOTES, TICKETS, PlantedNote, PlantedTicket, plant
 from myapp.core.testing.races import one_of
 from myapp.core.wiring import mount
-from sqlalchemy import ForeignKey, MetaData, select
-from sqlalchemy.orm import Mapped, mapped_column
 
 DEADLINE = 20.0
 KEY = {"Idempotency-Key": "key"}

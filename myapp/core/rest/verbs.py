@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from flask import Response, current_app, request
+
+from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
 from myapp.core.http.description import Described, View, describe
-from myapp.core.http.request import JSON_TYPE, check_id, read_json
+from myapp.core.http.request import JSON_TYPE, check_id, names_beside, read_json
 from myapp.core.http.response import respond
 from myapp.core.model import patch
 from myapp.core.model.batch import run_batch
@@ -22,6 +24,7 @@ from myapp.core.rest.lists import describe_list, respond_list
 from myapp.core.rest.resource import ModelResource, NestedResource, Resource
 from myapp.core.schema.derive import view_schema
 from myapp.core.schema.names import snake
+from myapp.core.schema.validator import MAX_ERRORS
 
 CREATE_ERRORS = (400, 409, 413, 415, 422)
 WRITE_ERRORS = (400, 404, 409, 412, 413, 415, 422, 428)
@@ -104,7 +107,9 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
         )
         def post(self) -> Response:
             """Create a record."""
-            record = model.create(read_json())
+            body = read_json()
+            check_new_ids(model, [body], ())
+            record = model.create(body)
             last = quote(str(record.id), safe="")
             where = f"{request.script_root}{request.path.rstrip('/')}/{last}"
             return respond_record(record, 201, [("Location", where)])
@@ -129,7 +134,10 @@ def batch(model: type[Model], names: Names) -> type[Resource]:
         )
         def post(self) -> Response:
             """Create, update and delete records, all or nothing."""
-            return respond(run_batch(model, read_json()))
+            body = read_json()
+            if isinstance(body, dict):
+                check_new_ids(model, body.get("create"), ("create",))
+            return respond(run_batch(model, body))
 
     return Batch
 
@@ -171,6 +179,26 @@ def item(model: type[Model], names: Names) -> type[Resource]:
             return respond(None, 204)
 
     return Item
+
+
+def check_new_ids(model: type[Model], bodies: Any, place: tuple[str, ...]) -> None:
+    """Refuse ids of the clients that are the last part of another route: the records
+    could not be read.
+
+    :param bodies: not validated.
+    :param place: where a list of them is in the body of this request; empty for one.
+    :raises Problem: 400 with every error.
+    """
+    if model.key.make is not None or not isinstance(bodies, list):
+        return
+    errors, reserved = [], names_beside()
+    for index, body in enumerate(bodies):
+        id = body.get("id") if isinstance(body, dict) else None
+        if isinstance(id, str) and id in reserved:
+            where = pointer(*place, *([index] if place else []), "id")
+            errors.append(problem_at(where, "is the path of another route", "reserved"))
+    if errors:
+        raise Problem("invalid-body", errors=errors[:MAX_ERRORS])
 
 
 def describe_item(

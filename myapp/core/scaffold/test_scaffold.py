@@ -18,13 +18,13 @@ from myapp.core.scaffold.fields import (
     TYPES,
     Fields,
 )
-from myapp.core.stores.sql.scaffold import SqlScaffold, undo_migration
 from myapp.core.scaffold.render import Names, render_feature, singular
 from myapp.core.scaffold.samples import sample_bodies
 from myapp.core.scaffold.tree import Tree
 from myapp.core.schema.names import snake
 from myapp.core.schema.validator import Validator
 from myapp.core.stores.sql.model import SqlModel
+from myapp.core.stores.sql.scaffold import SqlScaffold, undo_migration
 from myapp.core.testing import draw
 
 TABLE = '''"""The mount table."""

@@ -12,13 +12,14 @@ from typing import Any
 
 from jsonschema import Draft7Validator, Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
+from referencing import Registry
+
 from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
 from myapp.core.schema.derive import SERVER_FIELDS
 from myapp.core.schema.fast_path import compile_schema
 from myapp.core.schema.formats import FORMAT_CHECKER
 from myapp.core.schema.strict_json import JSON
-from referencing import Registry
 
 # The detail of an error, by keyword; {0} is the keyword's value in the schema.
 DETAILS = {

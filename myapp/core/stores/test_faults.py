@@ -19,11 +19,11 @@ from redis.retry import Retry
 
 from myapp import create_app
 from myapp.core.http.app import App
-from myapp.core.stores.redis.store import RedisStore
-from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.redis.server import ensure_redis
+from myapp.core.stores.redis.store import RedisStore
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.fixture import make_database
+from myapp.core.stores.sql.store import SqlStore
 from myapp.core.testing import Client
 from myapp.core.testing.planted import (
     NOTES,

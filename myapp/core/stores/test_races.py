@@ -14,6 +14,9 @@ from signal import SIGKILL
 from typing import Any, ClassVar
 
 import pytest
+from sqlalchemy import JSON, MetaData, select, text
+from sqlalchemy.orm import Mapped, mapped_column
+
 from myapp import create_app
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
@@ -41,8 +44,6 @@ from myapp.core.testing.planted import (
 )
 from myapp.core.testing.races import at_once, crowd, one_of
 from myapp.core.wiring import mount
-from sqlalchemy import JSON, MetaData, select, text
-from sqlalchemy.orm import Mapped, mapped_column
 
 ON_EACH_STORE = pytest.mark.parametrize("url", [NOTES, TICKETS], ids=["sql", "redis"])
 BODY = {"text": "once"}

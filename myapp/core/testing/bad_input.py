@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
+
 from myapp.core.query.list_query import ListQuery
 from myapp.core.rest.cursor import make_cursor
 from myapp.core.schema.strict_json import JSON

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from myapp.core.model.batch import REFERENCE, is_reference
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.case import ResourceCase

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
+
 from myapp.core.http.app import App
 from myapp.core.model.model import Model
 from myapp.core.schema.strict_json import JSON

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flask import Flask, request
+
 from myapp.core.access.caller import (
     Authenticator,
     Caller,

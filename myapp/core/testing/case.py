@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, cast
 
 import pytest
+
 from myapp.core.access.caller import Caller
 from myapp.core.access.rules import ACCESS, Rule
 from myapp.core.http.app import App

@@ -4,16 +4,17 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
 from myapp.core.access.rules import ACCESS
 from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.http.access import access_table
 from myapp.core.http.description import Description, description_of
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
-from werkzeug.exceptions import HTTPException
-from werkzeug.test import TestResponse
 
 # The status of each method after success.
 USUAL = {"POST": 201, "DELETE": 204, "OPTIONS": 204}

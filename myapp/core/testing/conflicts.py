@@ -43,6 +43,19 @@ class Conflicts(Races):
             self.check_writes(client, second, self.without_id(body))
             assert all_records(client, self.url) == before
 
+    def test_an_id_is_not_the_path_of_another_route(self, client: Client) -> None:
+        if not self.id_is_sent or not self.is_id("batch", in_url=False):
+            return
+        body = {**self.fresh(self.full), "id": "batch"}
+        batch = {"create": [self.fresh(self.full), body]}
+        for url, sent, pointer in (
+            (self.url, body, "/id"),
+            (f"{self.url}batch", batch, "/create/1/id"),
+        ):
+            (error,) = client.post(url, json=sent, expect=400).json["errors"]
+            assert (error["pointer"], error["keyword"]) == (pointer, "reserved")
+        assert all_records(client, self.url) == []
+
     def check_writes(self, client: Client, record: JSON, body: JSON) -> None:
         """Check that no write gives a record the unique values of another one."""
         names = [name for name in self.kept_apart if name in body]

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import JSON, Boolean, Date, Float, Integer
+
 from myapp.core.schema.derive import SERVER_FIELDS
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.types import ExactDecimal, Id, UtcDateTime, Varchar
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client
-from sqlalchemy import JSON, Boolean, Date, Float, Integer
 
 
 class Crud(ResourceCase):

@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+
 from myapp.core.schema.formats import FORMAT_CHECKER
 from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
 from myapp.core.schema.validator import ecma_pattern

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+
 from myapp.core.errors import KINDS, pointer
 from myapp.core.schema import JSON
 from myapp.core.testing.case import ResourceCase

@@ -13,6 +13,10 @@ from typing import Any, ClassVar
 
 import psycopg
 import pymysql
+from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, mapped_column
+
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
@@ -26,9 +30,6 @@ from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.types import Varchar
 from myapp.core.wiring import mount
-from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapped, mapped_column
 
 PREFIX = "/planted"
 NOTES, TICKETS = f"{PREFIX}/notes/", f"{PREFIX}/tickets/"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client

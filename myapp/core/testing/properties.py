@@ -9,6 +9,7 @@ import json
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from myapp.core.schema.strict_json import JSON
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.testing.case import ResourceCase, meaning

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
 from myapp.core.http.app import App
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.callers import ToyAuthenticator
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client, all_records, check_response
-from werkzeug.test import TestResponse
 
 # Seconds after which a test fails; a normal run is faster.
 PATIENCE = 30.0

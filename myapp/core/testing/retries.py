@@ -4,11 +4,12 @@ import time
 from typing import Any, NamedTuple
 
 import pytest
+from werkzeug.test import TestResponse
+
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client, all_records
 from myapp.core.testing.races import one_of
-from werkzeug.test import TestResponse
 
 REPEATED_HEADERS = ("Content-Type", "ETag", "Location")
 KINDS = ("post", "patch", "batch")

@@ -1,8 +1,9 @@
 """The unique constraints of a model."""
 
+from sqlalchemy import UniqueConstraint
+
 from myapp.core.model.model import Model
 from myapp.core.stores.sql.model import SqlModel
-from sqlalchemy import UniqueConstraint
 
 
 def unique_groups(model: type[Model]) -> list[tuple[str, ...]]:

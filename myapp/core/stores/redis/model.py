@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, ClassVar
 
 import orjson
+
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Documents, Versioned

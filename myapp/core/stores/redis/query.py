@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import orjson
+
 from myapp.core.model.record import Document, Documents
 from myapp.core.query.filters import Filter, sort_key
 from myapp.core.query.list_query import ListQuery

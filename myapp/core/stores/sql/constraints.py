@@ -9,14 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from sqlalchemy import Table, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import ColumnCollectionConstraint
+
 from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
 from myapp.core.model.references import refers_to_nothing
 from myapp.core.model.unique import taken
 from myapp.core.stores.sql.engine import rows
-from sqlalchemy import Table, select
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import ColumnCollectionConstraint
 
 
 class Violation(NamedTuple):

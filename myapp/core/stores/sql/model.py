@@ -9,6 +9,22 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    Select,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.sql.dml import Delete, Insert, Update
+
 from myapp.core.errors.problem import Problem
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.key import Key
@@ -27,21 +43,6 @@ from myapp.core.stores.sql.query import (
 )
 from myapp.core.stores.sql.types import Id, UtcDateTime, Varchar
 from myapp.core.stores.transaction import StaleRead
-from sqlalchemy import (
-    BigInteger,
-    Index,
-    Select,
-    Table,
-    UniqueConstraint,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapped, declared_attr, mapped_column
-from sqlalchemy.sql.dml import Delete, Insert, Update
 
 
 class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at run time
