@@ -72,6 +72,8 @@ class Problem(HTTPException):
         self.extra_headers = dict(headers or {})
         #: In a batch, the index of the item that caused the problem.
         self.index = 0
+        #: The index of the item of each error, when there are errors of several items.
+        self.indexes: list[int] = []
 
 
 def invalid_parameter(name: str, detail: str) -> Problem:

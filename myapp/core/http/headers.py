@@ -15,7 +15,11 @@ from flask_cors import CORS
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z", re.ASCII)
 #: Where the environ of a request keeps its id.
 REQUEST_ID = "myapp.request_id"
-EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Request-ID", "X-Total-Count"]
+# Headers that a script of another origin may read.
+EXPOSED = (
+    "Accept-Patch Accept-Post Allow ETag Idempotent-Replayed Link Location Retry-After "
+    "WWW-Authenticate X-Request-ID X-Total-Count"
+).split()
 # OWASP REST Security Cheat Sheet; an API response is not framed and loads nothing.
 SECURITY_HEADERS = [
     ("X-Content-Type-Options", "nosniff"),

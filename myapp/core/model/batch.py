@@ -194,8 +194,9 @@ def pointing_into(part: str) -> Iterator[None]:
         yield
     except Problem as problem:
         where = pointer(part, problem.index)
+        indexes = problem.indexes or [problem.index] * len(problem.errors)
         problem.errors = [
-            {**error, "pointer": where + str(error["pointer"])}
-            for error in problem.errors
+            {**error, "pointer": pointer(part, index) + str(error["pointer"])}
+            for index, error in zip(indexes, problem.errors)
         ] or [problem_at(where, str(problem.description), "constraint")]
         raise

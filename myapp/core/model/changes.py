@@ -18,6 +18,7 @@ from blinker import Namespace
 from myapp.core.errors.problem import Problem
 from myapp.core.model.record import Document, Documents
 from myapp.core.model.scope import Scoped
+from myapp.core.schema.validator import MAX_ERRORS
 
 _signals = Namespace()
 #: Sent with ``change`` before a record is written; the sender is the model.
@@ -129,9 +130,9 @@ class Watched(Scoped):
     @classmethod
     def perform(cls, changes: list[Change], act: Callable[[], Any]) -> None:
         """Run rules and hooks before and after the store makes the changes."""
+        cls.judge(changes)
         for index, change in enumerate(changes):
             try:
-                cls.judge(change)
                 cls.before_write(change)
                 before_write.send(cls, change=change)
             except Problem as problem:
@@ -144,14 +145,22 @@ class Watched(Scoped):
             after_write.send(cls, change=change)
 
     @classmethod
-    def judge(cls, change: Change) -> None:
-        """Run ``check`` on a change.
+    def judge(cls, changes: list[Change]) -> None:
+        """Run ``check`` on changes.
 
-        :raises Problem: 400 with every error.
+        :raises Problem: 400 with every error, at most 100; its ``indexes`` are those of
+            their documents.
         """
-        if change.after is None:
-            return
-        before = None if change.before is None else cls.typed(change.before)
-        errors = list(cls.check(cls.typed(change.after), before))
-        if errors:
-            raise Problem("invalid-body", errors=errors)
+        found = [
+            (index, error)
+            for index, change in enumerate(changes)
+            if change.after is not None
+            for error in cls.check(
+                cls.typed(change.after),
+                None if change.before is None else cls.typed(change.before),
+            )
+        ][:MAX_ERRORS]
+        if found:
+            problem = Problem("invalid-body", errors=[error for _, error in found])
+            problem.indexes = [index for index, _ in found]
+            raise problem

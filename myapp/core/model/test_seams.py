@@ -440,13 +440,14 @@ def test_a_json_patch_that_breaks_a_rule_is_a_422(client: Any, base: str) -> Non
 def test_a_rule_points_into_a_batch(client: Any, base: str) -> None:
     mine = post(client, base, "a1")
     late = invoice("a3", issued="2026-02-01")
-    for batch, pointer in (
-        ({"create": [invoice("a2"), late]}, "/create/1/due"),
-        ({"update": [{"id": mine["id"], "due": "2025-12-31"}]}, "/update/0/due"),
+    for batch, pointers in (
+        ({"create": [invoice("a2"), late]}, ["/create/1/due"]),
+        ({"create": [late, invoice("a2"), late]}, ["/create/0/due", "/create/2/due"]),
+        ({"update": [{"id": mine["id"], "due": "2025-12-31"}]}, ["/update/0/due"]),
     ):
         sent = {"json": batch, "headers": ALICE, "expect": 400}
         errors = client.post(f"{base}/invoices/batch", **sent).json["errors"]
-        assert [error["pointer"] for error in errors] == [pointer]
+        assert [error["pointer"] for error in errors] == pointers
     assert lines(client, base) == ["create a1"]
 
 

@@ -161,6 +161,8 @@ def nullable(field: JSON) -> JSON:
     types = field["type"] if isinstance(field["type"], list) else [field["type"]]
     if "null" not in types:
         field["type"] = [*types, "null"]
+    if "const" in field:
+        field["enum"] = [field.pop("const")]
     if "enum" in field and None not in field["enum"]:
         field["enum"] = [*field["enum"], None]
     return field

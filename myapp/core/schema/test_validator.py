@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from myapp.core.errors.pointers import pointer
-from myapp.core.schema.derive import derive_patch_schema, derive_read_schema
+from myapp.core.schema.derive import derive_patch_schema, derive_read_schema, nullable
 from myapp.core.schema.formats import parse_datetime
 from myapp.core.schema.swagger import downgrade
 from myapp.core.schema.validator import Validator
@@ -164,3 +164,10 @@ def test_swagger_leaves_out_what_it_cannot_say() -> None:
         },
         "additionalProperties": {"type": "integer"},
     }
+
+
+@pytest.mark.parametrize("field", [{"const": "a"}, {"enum": ["a"]}, {}])
+def test_a_nullable_field_takes_null_and_what_it_took(field: Any) -> None:
+    schema = nullable({"type": "string", "maxLength": 1, **field})
+    assert errors(schema, None) == errors(schema, "a") == []
+    assert bool(errors(schema, "b")) is bool(field)
