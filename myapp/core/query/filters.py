@@ -15,7 +15,7 @@ from operator import eq, ge, gt, le, lt
 from typing import Any
 
 from myapp.core.schema.formats import PARSERS
-from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
+from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER, NOT_ZERO
 
 ORDERED_OPERATORS = ("eq", "ne", "gt", "gte", "lt", "lte", "in")
 TEXT_OPERATORS = (*ORDERED_OPERATORS, "prefix")
@@ -135,10 +135,11 @@ def parse_integer(text: str) -> int:
 
 
 def parse_float(text: str) -> float:
-    """A finite number."""
-    if not NUMBER.match(text) or not math.isfinite(float(text)):
+    """A finite number, which does not become 0."""
+    value = float(text) if NUMBER.match(text) else math.nan
+    if not math.isfinite(value) or value == 0 and NOT_ZERO.match(text):
         raise ValueError("must be a number")
-    return float(text)
+    return value
 
 
 def parse_boolean(text: str) -> bool:

@@ -22,7 +22,11 @@ MIN_INTEGER = -(2**63)
 # Up to this number a double holds every integer exactly.
 MAX_EXACT = 2**53
 
-STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])', re.DOTALL)
+# A string without an end reaches to the end of the body. The possessive quantifiers
+# keep the scan from reading anything twice.
+STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|([\[{])|([\]}])', re.DOTALL)
+# A digit of a number other than zero, before the exponent.
+NOT_ZERO = re.compile(r"[^eE]*[1-9]")
 
 
 class JSONRefused(ValueError):
@@ -104,10 +108,13 @@ def bounded_integer(digits: str) -> int:
 
 
 def finite_number(digits: str) -> float:
-    """Parse a number with a point or an exponent that a double can hold."""
+    """Parse a number with a point or an exponent that a double can hold; one that would
+    become 0 or infinity is refused."""
     value = float(digits)
     if not math.isfinite(value):
         raise JSONRefused("A number is too large.")
+    if value == 0 and NOT_ZERO.match(digits):
+        raise JSONRefused("A number is too small.")
     if value.is_integer() and abs(value) <= MAX_EXACT:
         return int(value)
     return value
