@@ -1,50 +1,49 @@
-"""What a store holds for an Idempotency-Key: a claim, and then the kept response."""
+"""What a store holds for an Idempotency-Key: the response to the first request."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from myapp.core.errors.problem import Problem
+
 
 @dataclass(frozen=True)
-class Claim:
-    """The claim of this request on an Idempotency-Key.
+class RequestKey:
+    """The Idempotency-Key of a request.
 
     :param id: the digest of caller, method, path and key.
     :param fingerprint: the digest of the request.
-    :param owner: an id of this request alone.
     """
 
     id: str
     fingerprint: str
-    owner: str
 
 
 @dataclass(frozen=True)
 class KeptResponse:
-    """The kept response of a key, or the claim of the request that still runs.
-
-    :param status: the status of the response; ``None`` while the first request runs.
-    """
+    """The response that is kept for a key."""
 
     fingerprint: str
-    status: int | None = None
-    headers: dict[str, str] | None = None
-    body: str = ""
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+class KeyTaken(Problem):
+    """Another request with the same Idempotency-Key was committed first."""
+
+    def __init__(self) -> None:
+        super().__init__("conflict", "This Idempotency-Key is in use.")
 
 
 class ResponseStore(Protocol):
     """Stores the kept responses of a model's routes, in the store of its records."""
 
-    def claim(self, claim: Claim, lease: float) -> KeptResponse | None:
-        """Claim a key for ``lease`` seconds.
+    def find(self, key: RequestKey) -> KeptResponse | None:
+        """The response that is kept for a key."""
 
-        :returns: the stored response or claim, when the key is already claimed.
+    def keep(self, key: RequestKey, response: KeptResponse, life: float) -> None:
+        """Store a response for ``life`` seconds with the writes of this request. It
+        waits for another request with the same key that is about to commit.
+
+        :raises KeyTaken: now or at the commit, when the key has a response.
         """
-
-    def keep(self, claim: Claim, response: KeptResponse, life: float) -> None:
-        """Store a response for ``life`` seconds with the writes of this request.
-
-        :raises Problem: 409, now or at the commit, when another request has the claim.
-        """
-
-    def release(self, claim: Claim) -> None:
-        """Give up the claim of a key."""

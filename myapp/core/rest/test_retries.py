@@ -9,25 +9,36 @@ from itertools import count
 from typing import Any, ClassVar
 
 import pytest
+import redis
 import uuid_utils
 from sqlalchemy import ForeignKey, MetaData, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
-from myapp.core.rest import idempotency
+from myapp.core.model.changes import after_write
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.model import RedisModel
+from myapp.core.stores.redis.unit import RedisUnit
 from myapp.core.stores.sql import idempotency as sql_idempotency
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.idempotency import RESPONSES
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.types import Id
+from myapp.core.stores.transaction import after_commit
 from myapp.core.testing.client import all_records
-from myapp.core.testing.planted import NOTES, TICKETS, PlantedNote, PlantedTicket, plant
+from myapp.core.testing.planted import (
+    NOTES,
+    TICKETS,
+    PlantedNote,
+    PlantedTicket,
+    plant,
+    postgresql_error,
+)
 from myapp.core.testing.races import one_of
 from myapp.core.wiring import mount
 
@@ -106,7 +117,7 @@ class Gate:
 
 @ON_EACH_STORE
 @pytest.mark.parametrize("kind", ["post", "patch", "batch"])
-def test_a_second_request_is_409_while_the_first_runs(
+def test_of_two_requests_at_once_the_first_to_commit_answers_both(
     client: Any, monkeypatch: pytest.MonkeyPatch, url: str, kind: str
 ) -> None:
     method, where, body, step = "POST", url, BODY, "new_document"
@@ -118,56 +129,104 @@ def test_a_second_request_is_409_while_the_first_runs(
     expect = 201 if kind == "post" else 200
     gate = Gate(monkeypatch, MODELS[url], step)
 
-    def send(body: Any, expect: int, key: str = "key") -> Any:
+    def send(body: Any, expect: int) -> Any:
         mine: Any = client.application.test_client()
-        sent = {"json": body, "headers": {"Idempotency-Key": key}}
-        return mine.open(where, method=method, expect=expect, **sent)
+        return mine.open(where, method=method, expect=expect, json=body, headers=KEY)
 
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(send, body, expect)
+        slow = pool.submit(send, body, expect)
         try:
             assert gate.reached.wait(DEADLINE)
-            second = send(body, 409)
-            assert int(second.headers["Retry-After"]) >= 1
-            assert "Idempotent-Replayed" not in second.headers
+            fast = send(body, expect)
             send({"text": "other"}, 422)
         finally:
             gate.open.set()
-        response = first.result()
-    assert "Idempotent-Replayed" not in response.headers
-    assert send(body, expect).data == response.data
+        response = slow.result()
+    assert "Idempotent-Replayed" not in fast.headers
+    assert response.headers["Idempotent-Replayed"] == "true"
+    assert response.data == fast.data == send(body, expect).data
     assert len(all_records(client, url)) == 1
 
 
-@pytest.mark.parametrize("plural", ["branches", "twigs"])
-def test_a_worker_that_outlives_its_lease_does_not_write(
-    client: Any, monkeypatch: pytest.MonkeyPatch, plural: str
+def replayed(client: Any, url: str, record: Any) -> None:
+    """Check that a retry gets a record, which is the only one."""
+    response = client.post(url, json=BODY, headers=KEY)
+    assert response.headers["Idempotent-Replayed"] == "true"
+    assert all_records(client, url) == [response.json]
+    assert record in (None, response.json)
+
+
+@ON_EACH_STORE
+def test_a_retry_after_an_effect_that_failed_writes_nothing(
+    client: Any, url: str
 ) -> None:
-    monkeypatch.setattr(idempotency, "LEASE", 0.05)
-    # The expired lease still exists; the second request takes it over.
-    monkeypatch.setattr(sql_idempotency, "CLEAN_EVERY", 10**9)
-    model: Any = {"branches": PlantedBranch, "twigs": PlantedTwig}[plural]
-    gate = Gate(monkeypatch, model, "new_document")
-    url, slow = f"/forest/{plural}/", client.application.test_client()
-    sent: Any = {"json": {}, "headers": KEY}
+    def fail() -> None:
+        raise ArithmeticError
 
-    def second_answer() -> Any:
-        response = one_of({201, 409}, client, "POST", url, **sent)
-        return response if response.status_code == 201 else None
+    def add(_sender: Any, change: Any) -> None:
+        after_commit(fail)
 
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(slow.post, url, expect=409, **sent)
-        try:
-            assert gate.reached.wait(DEADLINE)
-            second = eventually(second_answer)
-        finally:
-            gate.open.set()
-        first.result()
-    assert "Idempotent-Replayed" not in second.headers
-    assert all_records(client, url) == [second.json]
-    retry = client.post(url, **sent)
-    assert retry.headers["Idempotent-Replayed"] == "true"
-    assert retry.data == second.data
+    with after_write.connected_to(add, sender=MODELS[url]):
+        client.post(url, json=BODY, headers=KEY, expect=500)
+    replayed(client, url, None)
+
+
+@ON_EACH_STORE
+def test_a_retry_after_a_lost_reply_to_the_commit_writes_nothing(
+    client: Any, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    place, name = {
+        NOTES: (sql.session, "commit"),
+        TICKETS: (RedisUnit, "commit"),
+    }[url]
+    commit, lost = getattr(place, name), []
+
+    def commit_and_lose(*args: Any) -> None:
+        commit(*args)
+        lost.append(url)
+        raise redis.exceptions.ConnectionError if url == TICKETS else lost_error()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, commit_and_lose)
+        client.post(url, json=BODY, headers=KEY, expect=503)
+    assert lost == [url]
+    replayed(client, url, None)
+
+
+def lost_error() -> DBAPIError:
+    """The error of a driver whose connection is lost."""
+    error = postgresql_error(None)
+    error.connection_invalidated = True
+    return error
+
+
+def test_writes_in_two_stores_are_made_once_for_a_key(client: Any) -> None:
+    """The line in SQL is committed before the record in Redis."""
+    count, barrier = 8, threading.Barrier(8)
+
+    def write(_sender: Any, change: Any) -> None:
+        PlantedBranch.create({})
+        barrier.wait(DEADLINE)
+
+    def send(_number: int) -> Any:
+        mine: Any = client.application.test_client()
+        sent: Any = {"json": BODY, "headers": KEY}
+        return one_of({201, 409}, mine, "POST", TICKETS, **sent)
+
+    is_sqlite = client.application.config["SQLALCHEMY_DATABASE_URI"].startswith(
+        "sqlite"
+    )
+    if is_sqlite:
+        # It has one writer at a time, so that they cannot meet.
+        count, barrier = 8, threading.Barrier(1)
+    with after_write.connected_to(write, sender=PlantedTicket):
+        with ThreadPoolExecutor(count) as pool:
+            responses = list(pool.map(send, range(count)))
+    made = [one for one in responses if one.status_code == 201]
+    assert len({one.data for one in made}) == 1
+    assert sum("Idempotent-Replayed" not in one.headers for one in made) == 1
+    assert all_records(client, TICKETS) == [made[0].json]
+    assert len(all_records(client, BRANCHES)) == 1
 
 
 def kept(app: App) -> dict[str, float]:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from myapp.core.errors.startup import ConfigError
+from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
 from myapp.core.stores.state import RequestState
 
 DEFAULT_PASSWORDS = frozenset(
@@ -65,6 +66,16 @@ class Store:
             stored.
         """
         return False
+
+    def guard(
+        self, own: ResponseStore, key: RequestKey, response: KeptResponse
+    ) -> None:
+        """Let one request with a key commit its writes here, for some time, when its
+        response is kept in a store that commits later.
+
+        :param own: where the response is kept.
+        :raises KeyTaken: when another request has committed with this key.
+        """
 
     def rollback(self, state: RequestState) -> None:
         """Discard the writes of the request."""

@@ -14,7 +14,7 @@ The keys of a model, in one slot of a cluster because of the braces:
 
 from typing import Any
 
-from myapp.core.errors.problem import Problem
+from myapp.core.model.idempotency_store import KeyTaken
 from myapp.core.model.record import Document
 from myapp.core.schema.json_out import dumps
 from myapp.core.stores.redis.client import LuaScript
@@ -49,10 +49,10 @@ end
 """
 
 # ARGV[1]: the operations, each [id, expected version or false, body or false,
-# milliseconds to live, members of the indexes, unique fields]. ARGV[2..5]: a response
-# to keep: its key or an empty string, its owner, its value, its milliseconds to live.
-# Returns 0; -1 when the key has another owner, or -2 when a record has changed since it
-# was read or a value is taken, and then nothing is written.
+# milliseconds to live, members of the indexes, unique fields]. ARGV[2..4]: a response
+# to keep: its key or an empty string, its value, its milliseconds to live.
+# Returns 0; -1 when there is a response for the key, or -2 when a record has changed
+# since it was read or a value is taken, and then nothing is written.
 COMMIT = LuaScript(PRELUDE + """
 local operations = cjson.decode(ARGV[1])
 forget_expired()
@@ -74,10 +74,7 @@ local function is_taken(field, member)
   end
   return false
 end
-if ARGV[2] ~= '' then
-  local kept = redis.call('GET', prefix .. ARGV[2])
-  if not kept or cjson.decode(kept).owner ~= ARGV[3] then return -1 end
-end
+if ARGV[2] ~= '' and redis.call('EXISTS', prefix .. ARGV[2]) == 1 then return -1 end
 for _, operation in ipairs(operations) do
   local body = redis.call('GET', prefix .. operation[1])
   if operation[2] then
@@ -113,7 +110,7 @@ for _, operation in ipairs(operations) do
   end
 end
 if ARGV[2] ~= '' then
-  redis.call('SET', prefix .. ARGV[2], ARGV[4], 'PX', ARGV[5])
+  redis.call('SET', prefix .. ARGV[2], ARGV[3], 'PX', ARGV[4])
 end
 return 0
 """)
@@ -133,7 +130,7 @@ class RedisUnit:
         self._written: dict[str, tuple[bytes, int, dict[str, str], tuple[str, ...]]] = (
             {}
         )
-        self._response: tuple[str, str, bytes, int] = ("", "", b"", 0)
+        self._response: tuple[str, bytes, int] = ("", b"", 0)
 
     def put(
         self,
@@ -173,9 +170,9 @@ class RedisUnit:
             if members.get(field, "").startswith(start)
         }
 
-    def keep_response(self, key: str, owner: str, value: bytes, life: int) -> None:
+    def keep_response(self, key: str, value: bytes, life: int) -> None:
         """Keep a response for retries, together with the writes."""
-        self._response = (key, owner, value, life)
+        self._response = (key, value, life)
 
     def _note(self, place: str, expected: int | None) -> None:
         known = self.documents.get(place)
@@ -190,12 +187,12 @@ class RedisUnit:
 
         :raises StaleRead: when a record has changed since it was read, or a value was
             taken since it was looked for.
-        :raises Problem: 409 when another request has claimed the key meanwhile.
+        :raises KeyTaken: when another request with the key was first.
         """
         operations = [self._operation(id, found) for id, found in self._found.items()]
         result = COMMIT([self.prefix], [dumps(operations), *self._response])
         if result == -1:
-            raise Problem("conflict", "This Idempotency-Key is in use.")
+            raise KeyTaken
         if result == -2:
             raise StaleRead
 

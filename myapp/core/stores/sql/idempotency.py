@@ -14,19 +14,17 @@ from sqlalchemy import (
     delete,
     insert,
     select,
-    update,
 )
 from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.exc import IntegrityError
 
-from myapp.core.errors.problem import Problem
-from myapp.core.model.idempotency_store import Claim, KeptResponse
+from myapp.core.model.idempotency_store import KeptResponse, KeyTaken, RequestKey
 from myapp.core.stores.sql.engine import Base, rows, sql
-from myapp.core.stores.sql.types import Id, UtcDateTime
-from myapp.core.stores.transaction import commit, rollback
+from myapp.core.stores.sql.types import UtcDateTime
+from myapp.core.stores.transaction import commit
 
-# On average one claim out of this number also deletes expired rows.
-CLEAN_EVERY = 50
+# On average one request out of this number also deletes expired rows, at most so many.
+CLEAN_EVERY, CLEAN_AT_MOST = 50, 200
 # A BLOB of MySQL and MariaDB has at most 64 KiB.
 BODY = LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
@@ -35,82 +33,74 @@ RESPONSES = Table(
     Base.metadata,
     Column("id", CHAR(64), primary_key=True),
     Column("fingerprint", CHAR(64), nullable=False),
-    Column("owner", Id, nullable=False),
-    Column("status", Integer),
-    Column("headers", JSON),
-    Column("body", BODY),
+    Column("status", Integer, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", BODY, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 
 
 class SqlResponses:
-    """Keeps responses in the transaction of the request."""
+    """Keeps responses in the transaction of the request: the primary key lets one
+    request with a key commit, and others wait for it."""
 
-    def claim(self, claim: Claim, lease: float) -> KeptResponse | None:
-        """Insert a row, or take over an expired row, in a transaction of its own."""
+    def find(self, key: RequestKey) -> KeptResponse | None:
+        """Read the row of the key; an expired row is deleted."""
         now = datetime.now(UTC)
-        if random.randrange(CLEAN_EVERY) == 0:
-            delete_expired(now)
-        values = {
-            "id": claim.id,
-            "fingerprint": claim.fingerprint,
-            "owner": claim.owner,
-            "status": None,
-            "expires_at": now + timedelta(seconds=lease),
-        }
-        known = read_key(claim.id)
-        try:
-            if known is None:
-                run_alone(insert(RESPONSES).values(values))
-                return None
-            if known.expires_at <= now:
-                same = (RESPONSES.c.id == claim.id, RESPONSES.c.owner == known.owner)
-                if run_alone(update(RESPONSES).where(*same).values(values)):
-                    return None
-        except IntegrityError:
-            # Another request has inserted the row between the two statements.
-            rollback()
-        known = read_key(claim.id)
-        if known is None:
-            return KeptResponse(claim.fingerprint)
-        body = (known.body or b"").decode()
-        return KeptResponse(known.fingerprint, known.status, known.headers, body)
+        found = rows(select(RESPONSES).where(RESPONSES.c.id == key.id))
+        clean(now, RESPONSES.c.id == key.id, bool(found))
+        commit()
+        if not found or found[0].expires_at <= now:
+            return None
+        row = found[0]
+        return KeptResponse(row.fingerprint, row.status, row.headers, row.body.decode())
 
-    def keep(self, claim: Claim, response: KeptResponse, life: float) -> None:
-        """Update the row of the claim, if this request still owns it."""
-        mine = (RESPONSES.c.id == claim.id, RESPONSES.c.owner == claim.owner)
+    def keep(self, key: RequestKey, response: KeptResponse, life: float) -> None:
+        """Insert the row of the key."""
         values = {
+            "id": key.id,
+            "fingerprint": response.fingerprint,
             "status": response.status,
             "headers": response.headers,
             "body": response.body.encode(),
             "expires_at": datetime.now(UTC) + timedelta(seconds=life),
         }
-        statement = update(RESPONSES).where(*mine).values(values)
-        if sql.session.connection().execute(statement).rowcount != 1:
-            raise Problem("conflict", "This Idempotency-Key is in use.")
-
-    def release(self, claim: Claim) -> None:
-        """Delete the row of the claim."""
-        rollback()
-        mine = (RESPONSES.c.id == claim.id, RESPONSES.c.owner == claim.owner)
-        run_alone(delete(RESPONSES).where(*mine))
+        try:
+            sql.session.connection().execute(insert(RESPONSES), values)
+        except IntegrityError as error:
+            raise KeyTaken from error
 
 
-def read_key(id: str) -> Any:
-    """The row of a key, ``None`` when it does not exist."""
-    found = rows(select(RESPONSES).where(RESPONSES.c.id == id))
-    return found[0] if found else None
+def guard(key: RequestKey, response: KeptResponse, life: float) -> None:
+    """Insert the row of a key whose response is kept in another store.
+
+    :raises KeyTaken: when another request has inserted it.
+    """
+    clean(datetime.now(UTC), RESPONSES.c.id == key.id, True)
+    SqlResponses().keep(key, response, life)
 
 
-def delete_expired(now: datetime) -> None:
-    """Delete expired rows."""
-    run_alone(delete(RESPONSES).where(RESPONSES.c.expires_at <= now))
+def clean(now: datetime, mine: Any, is_known: bool) -> None:
+    """Delete the row of a key if it has expired, and now and then others.
+
+    :param mine: the condition for the row of the key.
+    :param is_known: whether there may be such a row.
+    """
+    if is_known:
+        delete_expired(now, mine)
+    if random.randrange(CLEAN_EVERY) == 0:
+        delete_expired(now)
 
 
-def run_alone(statement: Any) -> int:
-    """Run one statement in a transaction of its own; returns the number of changed
-    rows."""
-    result = sql.session.connection().execute(statement)
-    count = int(result.rowcount)
-    commit()
-    return count
+def delete_expired(now: datetime, *conditions: Any) -> None:
+    """Delete some expired rows.
+
+    :param conditions: which of them; by default the oldest.
+    """
+    column = RESPONSES.c.expires_at
+    expired = select(RESPONSES.c.id).where(column <= now, *conditions)
+    ids = [row.id for row in rows(expired.order_by(column).limit(CLEAN_AT_MOST))]
+    if ids:
+        # The condition again: a row may belong to a new request by now.
+        statement = delete(RESPONSES).where(RESPONSES.c.id.in_(ids), column <= now)
+        sql.session.connection().execute(statement)

@@ -9,10 +9,21 @@ from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from myapp.core.errors.startup import ConfigError
-from myapp.core.stores.sql.faults import is_database_unavailable, is_deadlock
+from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
 from myapp.core.stores.sql.engine import bind, rows, sql
+from myapp.core.stores.sql.faults import is_database_unavailable, is_deadlock
+from myapp.core.stores.sql.idempotency import SqlResponses, guard
 from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store, check_instance_folder, read_url
+
+# Seconds in which a request with writes in two stores must commit the second one, or
+# have failed; longer than a request may take (harakiri in myapp.ini).
+GUARDED = 30
+
+
+def is_writing() -> bool:
+    """Whether the transaction of this request has begun."""
+    return bool(sql.session.registry.has() and sql.session().in_transaction())
 
 
 class SqlStore(Store):
@@ -51,9 +62,16 @@ class SqlStore(Store):
         BEGIN is sent with the first write."""
         state.lone_write = True if lone_write else None
 
+    def guard(
+        self, own: ResponseStore, key: RequestKey, response: KeptResponse
+    ) -> None:
+        """Insert the key into the transaction, when one has begun."""
+        if not isinstance(own, SqlResponses) and is_writing():
+            guard(key, response, GUARDED)
+
     def commit(self, state: RequestState) -> bool:
         """COMMIT, when a transaction has begun."""
-        if not (sql.session.registry.has() and sql.session().in_transaction()):
+        if not is_writing():
             return False
         sql.session.commit()
         return True
