@@ -70,6 +70,21 @@ def test_an_expired_cart_is_gone_and_leaves_the_list(
         assert redis_store.zcard("{cart}:ids") == 1
 
 
+def test_a_time_to_live_can_be_switched_off(
+    client: Client, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "CART_TTL", 0.5)
+    url, body = "/carts/", {"items": [POSTER]}
+    stays, ends = (client.post(url, json=body).json for _ in range(2))
+    monkeypatch.setitem(app.config, "CART_TTL", 0)
+    kept = client.put(f"{url}{stays['id']}", json=body).json
+    deadline = time.monotonic() + 10
+    while client.get(url).json["items"] != [kept]:
+        assert time.monotonic() < deadline
+    client.get(f"{url}{ends['id']}", expect=404)
+    assert client.get(f"{url}{stays['id']}").json == kept
+
+
 def test_the_demo_is_three_carts(client: Client, app: App) -> None:
     with app.app_context():
         assert load_demo() == 3

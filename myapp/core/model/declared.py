@@ -20,6 +20,11 @@ from myapp.core.schema.formats import PARSERS
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import OWNED, SET_BY_SERVER, Validator
 
+# The class methods that write, or make what is written.
+WRITERS = (
+    "create new_document changed insert overwrite discard add write remove".split()
+)
+
 
 @dataclass(frozen=True)
 class Computed:
@@ -63,9 +68,6 @@ class Declared(Watched):
     hidden: ClassVar[tuple[str, ...]] = ()
     #: Fields that are not stored: their values are computed from other fields.
     computed: ClassVar[dict[str, Computed]] = {}
-    #: Whether a request to its own routes writes one record and nothing else in SQL;
-    #: set it to False when ``create`` or another method of the model writes more.
-    lone_writes: ClassVar[bool] = True
     #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
     requires_if_match: ClassVar[bool] = False
 
@@ -85,6 +87,9 @@ class Declared(Watched):
     parsers: ClassVar[dict[str, Callable[[str], Any]]]
     #: The fields that clients read and cannot write, with the detail of the error.
     owned: ClassVar[dict[str, str]]
+    #: Whether a request for one record writes that record alone: the model has no
+    #: writing method of its own, which could write more.
+    lone_writes: ClassVar[bool]
     #: The fields that have an index.
     indexed: ClassVar[tuple[str, ...]]
     #: The schema of each field that is stored.
@@ -136,12 +141,19 @@ class Declared(Watched):
         cls.has_scope = cls.overrides("scope")
         rules = ("check", "before_write", "after_write", "scope")
         cls.has_rules = any(cls.overrides(name) for name in rules)
+        # The classes of this family are the model, its store's base, Model and this.
+        store = [one for one in cls.__mro__ if issubclass(one, Declared)][-3]
+        cls.lone_writes = not any(cls.overrides(name, store) for name in WRITERS)
 
     @classmethod
-    def overrides(cls, name: str) -> bool:
+    def overrides(cls, name: str, base: Any = None) -> bool:
         """Whether the model, or a class that it inherits, defines a class method of
-        this name anew."""
-        return getattr(cls, name).__func__ is not getattr(Declared, name).__func__
+        this name anew.
+
+        :param base: the class that defines it; this class by default.
+        """
+        known = getattr(base or Declared, name)
+        return getattr(cls, name).__func__ is not known.__func__
 
     @classmethod
     def compile_query(cls, shown: JSON) -> None:

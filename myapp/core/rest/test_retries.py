@@ -21,9 +21,9 @@ from myapp.core.model.changes import after_write
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
+from myapp.core.stores.redis import store as redis_part
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.model import RedisModel
-from myapp.core.stores.redis.unit import RedisUnit
 from myapp.core.stores.sql import idempotency as sql_idempotency
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.idempotency import RESPONSES
@@ -177,7 +177,7 @@ def test_a_retry_after_a_lost_reply_to_the_commit_writes_nothing(
 ) -> None:
     place, name = {
         NOTES: (sql.session, "commit"),
-        TICKETS: (RedisUnit, "commit"),
+        TICKETS: (redis_part, "commit_units"),
     }[url]
     commit, lost = getattr(place, name), []
 

@@ -6,23 +6,13 @@ It is in this room because the transaction is the lowest part of the core that n
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from flask import g
 
 Effect = Callable[[], object]
 #: The value of ``body`` and ``caller`` before they are read.
 UNREAD = object()
-
-
-class Unit(Protocol):
-    """Writes to a store that are collected until the commit."""
-
-    def commit(self) -> None:
-        """Make all writes, or none.
-
-        :raises StaleRead: when a record has changed since it was read.
-        """
 
 
 class RequestState:
@@ -56,7 +46,7 @@ class RequestState:
         #: when it may write any number of times.
         self.lone_write: bool | None = None
         #: The collected writes, by the name of the model.
-        self.units: dict[str, Unit] = {}
+        self.units: dict[str, Any] = {}
         #: The functions to call after the commit.
         self.effects: list[Effect] = []
 

@@ -27,7 +27,8 @@ from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.sql.model import SqlModel
-from myapp.core.stores.transaction import after_commit
+from myapp.core.stores.sql.types import Varchar
+from myapp.core.stores.transaction import after_commit, commit
 from myapp.core.testing import Client
 from myapp.core.testing.client import all_records
 from myapp.core.testing.planted import (
@@ -35,8 +36,10 @@ from myapp.core.testing.planted import (
     PATIENCE,
     TICKETS,
     PlantedNote,
+    PlantedTicket,
     action,
     assert_unavailable,
+    mysql_error,
     plant,
     postgresql_error,
     text_schema,
@@ -111,6 +114,79 @@ def test_patches_that_add_to_an_array_lose_nothing(own_app: App, plural: str) ->
 
     at_once(own_app, crowd(own_app), act)
     assert sorted(client.get(url).json["numbers"]) == list(range(crowd(own_app)))
+
+
+def test_a_view_that_writes_two_models_in_redis_does_each_once(own_app: App) -> None:
+    with own_app.app_context():
+        id = PlantedValue.create({}).id
+        commit()
+
+    def act() -> None:
+        PlantedTicket.create(BODY)
+        value = PlantedValue.get_or_404(id)
+        value.update({"numbers": [*value["numbers"], 1]})
+
+    client: Any = plant(own_app, act=act).test_client()
+    at_once(own_app, 16, lambda mine, _number: mine.post(action("act"), expect=200))
+    with own_app.app_context():
+        assert len(PlantedValue.get_or_404(id)["numbers"]) == 16
+    assert len(all_records(client, TICKETS)) == 16
+
+
+def test_a_deadlock_in_an_insert_of_many_runs_the_view_again(
+    own_app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nested, runs = sql.session.begin_nested, []
+
+    def fail_once() -> Any:
+        runs.append("run")
+        if len(runs) == 1:
+            # MySQL and MariaDB have rolled the whole transaction back by then.
+            sql.session.rollback()
+            raise mysql_error(1213)
+        return nested()
+
+    monkeypatch.setattr(sql.session, "begin_nested", fail_once)
+
+    def act() -> None:
+        PlantedNote.create({"text": "first"})
+        bodies = [{"text": "second"}, {"text": "third"}]
+        PlantedNote.insert([PlantedNote.new_document(body) for body in bodies])
+
+    client: Any = plant(own_app, act=act).test_client()
+    client.post(action("act"), expect=200)
+    texts = {record["text"] for record in all_records(client, NOTES)}
+    assert (texts, len(runs)) == ({"first", "second", "third"}, 2)
+
+
+class PlantedPair(SqlModel):
+    """A row that is written together with another one."""
+
+    __tablename__ = "planted_pairs"
+    metadata: ClassVar[MetaData] = MetaData()
+    write_schema = text_schema("pair")
+
+    text: Mapped[str] = mapped_column(Varchar(100))
+
+    @classmethod
+    def create(cls, from_json: Any) -> Any:
+        """Also store a note."""
+        PlantedNote.create(from_json)
+        return super().create(from_json)
+
+
+def test_a_model_whose_create_writes_more_needs_no_word_for_it(own_app: App) -> None:
+    blueprint, api = feature_blueprint("pairs", __name__)
+    routes_from_model(api.namespace("pairs", path="/"), PlantedPair)
+    mount(own_app, Feature("pairs", "/pairs", "public"), blueprint)
+    with own_app.app_context():
+        PlantedPair.metadata.create_all(sql.engine)
+    client: Any = plant(own_app).test_client()
+    client.post("/pairs/", json=BODY)
+    # The note is taken, so the pair is not stored either.
+    client.post("/pairs/", json=BODY, expect=409)
+    assert len(all_records(client, "/pairs/")) == len(all_records(client, NOTES)) == 1
+    assert PlantedNote.lone_writes and not PlantedPair.lone_writes
 
 
 def test_of_equal_posts_to_a_unique_field_one_is_stored(own_app: App) -> None:

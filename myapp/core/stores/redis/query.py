@@ -28,7 +28,8 @@ AFTER_END = b"\x01"
 # KEYS[1]: prefix. ARGV: index, lower bound, upper bound, limit, 1 for descending order.
 # Returns members and bodies alternately.
 WALK = LuaScript(PRELUDE + """
-forget_expired()
+local prefix = KEYS[1]
+open(prefix).forget_expired()
 local index, low, high = prefix .. ARGV[1], ARGV[2], ARGV[3]
 local found
 if ARGV[5] == '1' then

@@ -13,6 +13,7 @@ from myapp.core.errors.startup import ConfigError
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.faults import is_redis_unavailable
 from myapp.core.stores.redis.server import ensure_redis
+from myapp.core.stores.redis.unit import commit_units
 from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store, check_instance_folder, read_url
 
@@ -50,12 +51,11 @@ class RedisStore(Store):
         )
 
     def commit(self, state: RequestState) -> bool:
-        """Run the script of each model that was written."""
+        """Run the script that makes the writes."""
         if not state.units:
             return False
         units, state.units = state.units, {}
-        for unit in units.values():
-            unit.commit()
+        commit_units(units.values())
         return True
 
     def rollback(self, state: RequestState) -> None:

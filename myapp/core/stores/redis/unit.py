@@ -12,6 +12,7 @@ The keys of a model, in one slot of a cluster because of the braces:
 - ``{name}:idempotency:<digest>``: a kept response.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from myapp.core.model.idempotency_store import KeyTaken
@@ -21,97 +22,117 @@ from myapp.core.stores.redis.client import LuaScript
 from myapp.core.stores.state import request_state
 from myapp.core.stores.transaction import StaleRead
 
-# KEYS[1]: the prefix of all keys with its colon; it decides the slot.
+# A model: its prefix, with the colon, and the functions on its keys.
 PRELUDE = """
-local prefix = KEYS[1]
-local ids, entries, expires = prefix .. 'ids', prefix .. 'entries', prefix .. 'expires'
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local function leave_indexes(id)
-  local known = redis.call('HGET', entries, id)
-  if known then
-    for field, member in pairs(cjson.decode(known)) do
-      redis.call('ZREM', prefix .. 'by:' .. field, member)
+local function open(prefix)
+  local model = {prefix = prefix, ids = prefix .. 'ids'}
+  local entries, expires = prefix .. 'entries', prefix .. 'expires'
+  function model.leave_indexes(id)
+    local known = redis.call('HGET', entries, id)
+    if known then
+      for field, member in pairs(cjson.decode(known)) do
+        redis.call('ZREM', prefix .. 'by:' .. field, member)
+      end
+      redis.call('HDEL', entries, id)
     end
-    redis.call('HDEL', entries, id)
   end
-end
-local function forget(id)
-  leave_indexes(id)
-  redis.call('DEL', prefix .. id)
-  redis.call('ZREM', ids, id)
-  redis.call('ZREM', expires, id)
-end
-local function forget_expired()
-  local ended = redis.call('ZRANGEBYSCORE', expires, '-inf', now, 'LIMIT', 0, 1000)
-  for _, id in ipairs(ended) do forget(id) end
+  function model.forget(id)
+    model.leave_indexes(id)
+    redis.call('DEL', prefix .. id)
+    redis.call('ZREM', model.ids, id)
+    redis.call('ZREM', expires, id)
+  end
+  function model.forget_expired()
+    local ended = redis.call('ZRANGEBYSCORE', expires, '-inf', now, 'LIMIT', 0, 1000)
+    for _, id in ipairs(ended) do model.forget(id) end
+  end
+  function model.enter_indexes(id, members)
+    redis.call('ZADD', model.ids, 0, id)
+    if next(members) then
+      for field, member in pairs(members) do
+        redis.call('ZADD', prefix .. 'by:' .. field, 0, member)
+      end
+      redis.call('HSET', entries, id, cjson.encode(members))
+    end
+  end
+  function model.live(id, life)
+    if life > 0 then
+      redis.call('PEXPIREAT', prefix .. id, now + life)
+      redis.call('ZADD', expires, now + life, id)
+    else
+      redis.call('ZREM', expires, id)
+    end
+  end
+  return model
 end
 """
 
-# ARGV[1]: the operations, each [id, expected version or false, body or false,
-# milliseconds to live, members of the indexes, unique fields]. ARGV[2..4]: a response
-# to keep: its key or an empty string, its value, its milliseconds to live.
+# KEYS: the prefix of each model that is written. ARGV: the operations of each model, in
+# JSON: a list of [id, expected version or false, body or false, milliseconds to live,
+# members of the indexes, unique fields]; then a response to keep: its key or an empty
+# string, its value, its milliseconds to live.
 # Returns 0; -1 when there is a response for the key, or -2 when a record has changed
 # since it was read or a value is taken, and then nothing is written.
 COMMIT = LuaScript(PRELUDE + """
-local operations = cjson.decode(ARGV[1])
-forget_expired()
-local written, used = {}, {}
-for _, operation in ipairs(operations) do written[operation[1]] = true end
-local function is_taken(field, member)
-  local value = string.match(member, '^(1.*%z)')
-  if not value then return false end
-  local mine = field .. ' ' .. value
-  if used[mine] then return true end
-  used[mine] = true
-  local low, high = '[' .. value, '(' .. string.sub(value, 1, -2) .. '\1'
-  local index = prefix .. 'by:' .. field
+local kept, value, life = ARGV[#KEYS + 1], ARGV[#KEYS + 2], ARGV[#KEYS + 3]
+local function is_taken(model, field, member)
+  local start = string.match(member, '^(1.*%z)')
+  if not start then return false end
+  local mine = field .. ' ' .. start
+  if model.used[mine] then return true end
+  model.used[mine] = true
+  local low, high = '[' .. start, '(' .. string.sub(start, 1, -2) .. '\1'
+  local index = model.prefix .. 'by:' .. field
   for _, found in ipairs(redis.call('ZRANGEBYLEX', index, low, high)) do
     local other = string.match(found, '^.*%z(.*)$')
-    if not written[other] and redis.call('EXISTS', prefix .. other) == 1 then
-      return true
+    if not model.written[other] then
+      if redis.call('EXISTS', model.prefix .. other) == 1 then return true end
     end
   end
   return false
 end
-if ARGV[2] ~= '' and redis.call('EXISTS', prefix .. ARGV[2]) == 1 then return -1 end
-for _, operation in ipairs(operations) do
-  local body = redis.call('GET', prefix .. operation[1])
-  if operation[2] then
-    if not body or cjson.decode(body).version ~= operation[2] then return -2 end
-  elseif body then
-    return -2
+local function is_stale(model, operation)
+  local version, unique = operation[2], operation[3] and operation[6] or {}
+  local body = redis.call('GET', model.prefix .. operation[1])
+  if not version and body then return true end
+  if version and not body then return true end
+  if version and cjson.decode(body).version ~= version then return true end
+  for _, field in ipairs(unique) do
+    if is_taken(model, field, operation[5][field]) then return true end
   end
-  for _, field in ipairs(operation[6]) do
-    if operation[3] and is_taken(field, operation[5][field]) then
-      return -2
+  return false
+end
+local models = {}
+for number, prefix in ipairs(KEYS) do
+  local model = open(prefix)
+  model.operations, model.written, model.used = cjson.decode(ARGV[number]), {}, {}
+  for _, operation in ipairs(model.operations) do model.written[operation[1]] = true end
+  models[number] = model
+end
+for _, model in ipairs(models) do model.forget_expired() end
+if kept ~= '' and redis.call('EXISTS', kept) == 1 then return -1 end
+for _, model in ipairs(models) do
+  for _, operation in ipairs(model.operations) do
+    if is_stale(model, operation) then return -2 end
+  end
+end
+for _, model in ipairs(models) do
+  for _, operation in ipairs(model.operations) do
+    local id, body = operation[1], operation[3]
+    if body then
+      -- The first write, because Redis refuses only the first one when it is full.
+      redis.call('SET', model.prefix .. id, body)
+      model.leave_indexes(id)
+      model.enter_indexes(id, operation[5])
+      model.live(id, operation[4])
+    else
+      model.forget(id)
     end
   end
 end
-for _, operation in ipairs(operations) do
-  local id, body, life, members = operation[1], operation[3], operation[4], operation[5]
-  if not body then
-    forget(id)
-  else
-    -- The first write, because Redis refuses only the first one when it is full.
-    redis.call('SET', prefix .. id, body)
-    leave_indexes(id)
-    redis.call('ZADD', ids, 0, id)
-    local indexed = false
-    for field, member in pairs(members) do
-      redis.call('ZADD', prefix .. 'by:' .. field, 0, member)
-      indexed = true
-    end
-    if indexed then redis.call('HSET', entries, id, cjson.encode(members)) end
-    if life > 0 then
-      redis.call('PEXPIREAT', prefix .. id, now + life)
-      redis.call('ZADD', expires, now + life, id)
-    end
-  end
-end
-if ARGV[2] ~= '' then
-  redis.call('SET', prefix .. ARGV[2], ARGV[3], 'PX', ARGV[4])
-end
+if kept ~= '' then redis.call('SET', kept, value, 'PX', life) end
 return 0
 """)
 
@@ -130,7 +151,8 @@ class RedisUnit:
         self._written: dict[str, tuple[bytes, int, dict[str, str], tuple[str, ...]]] = (
             {}
         )
-        self._response: tuple[str, bytes, int] = ("", b"", 0)
+        #: The key of a response to keep, its value, and its milliseconds to live.
+        self.response: tuple[str, bytes, int] = ("", b"", 0)
 
     def put(
         self,
@@ -172,7 +194,7 @@ class RedisUnit:
 
     def keep_response(self, key: str, value: bytes, life: int) -> None:
         """Keep a response for retries, together with the writes."""
-        self._response = (key, value, life)
+        self.response = (self.prefix + key, value, life)
 
     def _note(self, place: str, expected: int | None) -> None:
         known = self.documents.get(place)
@@ -182,24 +204,32 @@ class RedisUnit:
         # Of several writes to a record, the first one states the stored version.
         self._found.setdefault(place, expected)
 
-    def commit(self) -> None:
-        """Run the script.
-
-        :raises StaleRead: when a record has changed since it was read, or a value was
-            taken since it was looked for.
-        :raises KeyTaken: when another request with the key was first.
-        """
-        operations = [self._operation(id, found) for id, found in self._found.items()]
-        result = COMMIT([self.prefix], [dumps(operations), *self._response])
-        if result == -1:
-            raise KeyTaken
-        if result == -2:
-            raise StaleRead
+    def operations(self) -> bytes:
+        """The writes, for the script."""
+        return dumps([self._operation(id, found) for id, found in self._found.items()])
 
     def _operation(self, id: str, found: int | None) -> list[Any]:
         body, life, members, unique = self._written.get(id, (None, 0, {}, ()))
         text = body.decode() if body is not None else False
         return [id, found or False, text, life, members, unique]
+
+
+def commit_units(units: Iterable[RedisUnit]) -> None:
+    """Make the writes of a request, to all models in one script.
+
+    :raises StaleRead: when a record has changed since it was read, or a value was taken
+        since it was looked for.
+    :raises KeyTaken: when another request with the key was first.
+    """
+    units = list(units)
+    responses = [unit.response for unit in units if unit.response[0]]
+    arguments = [unit.operations() for unit in units]
+    kept = (responses or [("", b"", 0)])[0]
+    result = COMMIT([unit.prefix for unit in units], [*arguments, *kept])
+    if result == -1:
+        raise KeyTaken
+    if result == -2:
+        raise StaleRead
 
 
 def pending_unit(name: str) -> RedisUnit | None:

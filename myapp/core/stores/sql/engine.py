@@ -92,7 +92,7 @@ def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return sql.session.connection().execute(statement, parameters)
     if not state.lone_write:
         raise RuntimeError(
-            "a request that states lone_writes has written twice: set it to False"
+            "a request that was to write one record alone has written twice"
         )
     state.lone_write = False
     state.statements += 1

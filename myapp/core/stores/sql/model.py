@@ -32,7 +32,11 @@ from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Documents, Relation, Versioned
 from myapp.core.model.references import check_references
 from myapp.core.query.list_query import ListQuery
-from myapp.core.stores.sql.constraints import explain_delete, explain_write
+from myapp.core.stores.sql.constraints import (
+    explain_delete,
+    explain_write,
+    read_violation,
+)
 from myapp.core.stores.sql.engine import rows, sql, write
 from myapp.core.stores.sql.idempotency import SqlResponses
 from myapp.core.stores.sql.query import (
@@ -197,7 +201,9 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         try:
             with sql.session.begin_nested():
                 sql.session.connection().execute(cls._insert, documents)
-        except DBAPIError:
+        except DBAPIError as error:
+            if read_violation(error) is None:
+                raise
             # Again one by one, to find the document that fails.
             for index, document in enumerate(documents):
                 cls._insert_one(document, index)
