@@ -19,17 +19,21 @@ def refers_to_nothing(fields: Iterable[str]) -> Problem:
     )
 
 
-def check_references(relations: Iterable[Relation], documents: Documents) -> None:
-    """Check that the records to which documents refer exist now; they can still be
-    deleted later.
+def check_references(
+    relations: Iterable[Relation], documents: Documents, model: object
+) -> None:
+    """Check that the records to which documents refer exist now, or are among them;
+    they can still be deleted later.
 
+    :param model: that of the documents.
     :raises Problem: 422; its ``index`` is the index of the document.
     """
     for relation in relations:
         ids = [document[relation.field] for document in documents]
         wanted = [id for id in dict.fromkeys(ids) if id is not None]
         found = relation.model.read(wanted) if wanted else []
-        missing = set(wanted) - {one["id"] for one in found}
+        new = documents if relation.model is model else []
+        missing = set(wanted) - {one["id"] for one in [*found, *new]}
         for index, id in enumerate(ids if missing else ()):
             if id in missing:
                 problem = refers_to_nothing([relation.field])

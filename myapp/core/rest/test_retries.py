@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.model.changes import after_write
+from myapp.core.model.record import Relation
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
@@ -77,6 +78,11 @@ class PlantedTwig(RedisModel):
 
     name = "planted-twig"
     write_schema = schema_of("planted-twig")
+
+
+# A model cannot name itself in its own body.
+PlantedTwig.relations = {"parent": Relation("parent_id", PlantedTwig)}
+PlantedTwig.compile_schemas()
 
 
 @pytest.fixture

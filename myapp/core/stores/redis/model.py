@@ -119,7 +119,7 @@ class RedisModel(Model):
         """Collect new documents."""
         if cls.key.make is None:
             cls._refuse_known(documents)
-        check_references(cls.relations.values(), documents)
+        check_references(cls.relations.values(), documents, cls)
         for index, document in enumerate(documents):
             cls._refuse_taken(document, index)
             cls._put(document, None)
@@ -129,7 +129,7 @@ class RedisModel(Model):
         """Collect changed documents; each write renews the time to live."""
         changes = list(changes)
         written = [document for document, _ in changes]
-        check_references(cls.relations.values(), written)
+        check_references(cls.relations.values(), written, cls)
         for index, (document, expected) in enumerate(changes):
             cls._refuse_taken(document, index)
             cls._put(document, expected)

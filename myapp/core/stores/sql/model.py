@@ -194,7 +194,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def add(cls, documents: Documents) -> None:
         """INSERT, as one statement for all documents."""
-        check_references(cls._unkeyed, documents)
+        check_references(cls._unkeyed, documents, cls)
         if len(documents) == 1:
             cls._insert_one(documents[0])
             return
@@ -220,7 +220,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         """UPDATE, with the version in its WHERE clause."""
         if cls._unkeyed:
             changes = list(changes)
-            check_references(cls._unkeyed, [document for document, _ in changes])
+            check_references(cls._unkeyed, [document for document, _ in changes], cls)
         for index, (document, version) in by_id(changes):
             parameters = {**document, "_id": document["id"], "_version": version}
             try:
