@@ -15,7 +15,7 @@ from myapp.core.query.parameters import WORDS
 from myapp.core.schema.formats import PARSERS, PATTERNS
 from myapp.core.schema.names import model_name
 from myapp.core.schema.registry import Schemas, references
-from myapp.core.schema.validator import ecma_pattern
+from myapp.core.schema.patterns import ecma_pattern
 from myapp.core.testing import Client
 
 # Parts of texts that are nearly valid.

@@ -17,7 +17,7 @@ FORMAT_CHECKER.checkers = dict(Draft202012Validator.FORMAT_CHECKER.checkers)
 
 # RFC 3339 section 5.6; a lower-case t or z is allowed there, a blank is not.
 DATE_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)\Z", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:[0-5]\d)\Z", re.ASCII
 )
 DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 DECIMAL = re.compile(r"-?(0|[1-9]\d{0,27})(\.\d{1,10})?\Z", re.ASCII)

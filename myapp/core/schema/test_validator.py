@@ -171,3 +171,46 @@ def test_a_nullable_field_takes_null_and_what_it_took(field: Any) -> None:
     schema = nullable({"type": "string", "maxLength": 1, **field})
     assert errors(schema, None) == errors(schema, "a") == []
     assert bool(errors(schema, "b")) is bool(field)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        (r"^\s$", "\u00a0", True),
+        (r"^\s$", "\u2028", True),
+        (r"^[a\s]$", "\ufeff", True),
+        (r"^\S$", "\u3000", False),
+        (r"^\S$", "\u200b", True),
+        ("^.$", "\u2028", False),
+        ("^.$", "\r", False),
+        ("^[.]$", "a", False),
+        (r"^\cJ$", "\n", True),
+        (r"^\u{1F600}$", "😀", True),
+        (r"^(?<one>a)\k<one>$", "aa", True),
+        (r"^\.$", "a", False),
+        (r"^[\]]$", "]", True),
+        (r"^\d\w$", "١a", False),
+        ("^a$", "a\n", False),
+        (r"^a\$$", "a$", True),
+    ],
+)
+def test_a_pattern_means_what_it_means_in_ecma_262(
+    pattern: str, text: str, matches: bool
+) -> None:
+    schema = {"type": "string", "pattern": pattern}
+    assert (errors(schema, text) == []) is matches
+
+
+@pytest.mark.parametrize("pattern", [r"^\p{L}$", r"[\S]", "(", "[^]", r"(?<=a*)b"])
+def test_a_schema_that_cannot_be_judged_is_refused_with_its_name(pattern: str) -> None:
+    inner = {"type": "object", "properties": {"a": {"pattern": pattern}}}
+    with pytest.raises(ValueError, match="/schemas/a.json: the pattern"):
+        Validator({"$id": "/schemas/a.json", "items": inner})
+    Validator({"examples": [{"pattern": pattern}], "const": {"pattern": pattern}})
+
+
+@pytest.mark.parametrize("offset", ["+10:60", "-00:99", "+24:00", "+1:00"])
+def test_an_offset_that_is_none_is_refused(offset: str) -> None:
+    schema = {"type": "string", "format": "date-time"}
+    assert errors(schema, f"2026-01-01T00:00:00{offset}")
+    assert not errors(schema, "2026-01-01T00:00:00+10:59")

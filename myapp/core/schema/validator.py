@@ -4,9 +4,7 @@ Draft 2020-12 unless ``$schema`` names draft-07. Formats are checked, patterns a
 of ECMA-262, and the details of an error never repeat the input.
 """
 
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -19,6 +17,7 @@ from myapp.core.errors.problem import Problem
 from myapp.core.schema.derive import SERVER_FIELDS
 from myapp.core.schema.fast_path import compile_schema
 from myapp.core.schema.formats import FORMAT_CHECKER
+from myapp.core.schema.patterns import check_patterns, ecma_pattern
 from myapp.core.schema.strict_json import JSON
 
 # The detail of an error, by keyword; {0} is the keyword's value in the schema.
@@ -54,23 +53,6 @@ def is_integer(_checker: Any, value: Any) -> bool:
     """Whether a value is an integer in the stores. :mod:`strict_json` parses 1.0 as an
     integer; a float from Python code is not an integer."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-@lru_cache(maxsize=1024)
-def ecma_pattern(pattern: str) -> re.Pattern[str]:
-    r"""Compile a pattern with the meaning of ``$``, ``\d`` and ``\w`` in ECMA-262.
-
-    Python lets ``$`` match before a last newline and ``\d`` match any digit of
-    Unicode (JSON Schema 2020-12 Core, section 6.4).
-    """
-    in_class, result, escaped = False, [], False
-    for character in pattern:
-        if not escaped and character in "[]":
-            in_class = character == "["
-        end = character == "$" and not escaped and not in_class
-        result.append(r"\Z" if end else character)
-        escaped = character == "\\" and not escaped
-    return re.compile("".join(result), re.ASCII)
 
 
 def check_pattern(
@@ -135,6 +117,7 @@ class Validator:
 
     :param schema: the schema; a ``$ref`` may name the ``$id`` of a schema in
         ``registry``.
+    :raises ValueError: when it has a pattern that cannot be compiled.
     :param owned: members that a body may not have, with the detail of the error.
     """
 
@@ -147,6 +130,7 @@ class Validator:
         cls = VALIDATOR_CLASSES.get(schema.get("$schema", ""), DEFAULT_VALIDATOR_CLASS)
         self.schema = schema
         self.owned = {pointer(name): detail for name, detail in owned.items()}
+        check_patterns(schema)
         self.compiled = cls(
             schema, registry=registry or Registry(), format_checker=FORMAT_CHECKER
         )

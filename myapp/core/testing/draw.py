@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy
 
 from myapp.core.schema.formats import FORMAT_CHECKER
 from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
-from myapp.core.schema.validator import ecma_pattern
+from myapp.core.schema.patterns import ecma_pattern
 
 Values = SearchStrategy[Any]
 #: Strategies that replace the schema for some members of a record.
