@@ -70,6 +70,19 @@ def test_an_expired_cart_is_gone_and_leaves_the_list(
         assert redis_store.zcard("{cart}:ids") == 1
 
 
+def test_many_expired_carts_hide_no_other(
+    client: Client, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = client.post("/carts/", json={"items": [POSTER]}).json
+    monkeypatch.setitem(app.config, "CART_TTL", 0.5)
+    many = {"create": [{"items": []}] * 800}
+    for _ in range(3):
+        client.post("/carts/batch", json=many, expect=200)
+    time.sleep(0.6)
+    page = client.get("/carts/?count=exact&limit=2").json
+    assert (page["items"], page["next"], page["total"]) == ([kept], None, 1)
+
+
 def test_a_time_to_live_can_be_switched_off(
     client: Client, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,9 +160,17 @@ def path_parameters(rule: Rule, resource: Any) -> list[JSON]:
     :param resource: the class of the route, which may state the record's ``model``.
     """
     model = getattr(resource, "model", None)
-    schemas = {**PATH_SCHEMAS, "": (model.key if model else UUID_KEY).schema}
+    known = {"id": model.key.schema, **model.stored_properties} if model else {}
+    known["id"] = model.key.schema if model else UUID_KEY.schema
     return [
-        {"name": name, "in": "path", "required": True, "schema": schemas[kind]}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": (
+                PATH_SCHEMAS[kind] if kind else known.get(name, {"type": "string"})
+            ),
+        }
         for kind, name in VARIABLE.findall(rule.rule)
     ]
 

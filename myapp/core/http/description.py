@@ -19,6 +19,7 @@ class Description:
     :param body: the schema of the request's body.
     :param other_bodies: the schemas of bodies of other media types than JSON.
     :param query: the schema of each parameter of the query.
+    :param parts: the schemas to which these refer, when no other route describes them.
     :param id: the name of the operation in clients; empty for a name from its class.
     :param summary: one line about it; empty for its docstring.
     """
@@ -28,6 +29,7 @@ class Description:
     body: JSON | None = None
     other_bodies: Mapping[str, JSON] = field(default_factory=dict)
     query: Mapping[str, JSON] = field(default_factory=dict)
+    parts: tuple[JSON, ...] = ()
     id: str = ""
     summary: str = ""
 
@@ -40,6 +42,7 @@ class Description:
     def schemas(self) -> list[JSON]:
         """Every schema that it names."""
         named = [self.body, *self.other_bodies.values(), *self.responses.values()]
+        named += self.parts
         return [schema for schema in named if schema is not None]
 
 

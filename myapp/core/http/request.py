@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from flask import Flask, current_app, g, request
 
@@ -14,6 +14,8 @@ from myapp.core.schema import strict_json
 from myapp.core.stores.state import UNREAD, RequestState, request_state
 
 JSON_TYPE = "application/json"
+# The characters of a path that need no encoding, RFC 3986 section 3.3.
+PATH_CHARACTERS = "/:@!$&'()*+,;=~-._"
 # What follows the path of a resource in the rules of its own routes.
 LAST_PART = re.compile(r"/(batch|<id>)?/?\Z")
 REFUSED_IN_URL = re.compile(r"[\x00\ud800-\udfff]")
@@ -108,13 +110,19 @@ def names_beside() -> set[str]:
     """The last parts of the paths of other routes beside the one of this request."""
     base = f"{place_of_request()}/"
     rules = [route.rule for route in current_app.url_map.iter_rules()]
-    return {rule.removeprefix(base) for rule in rules if rule.startswith(base)}
+    found = {rule.removeprefix(base) for rule in rules if rule.startswith(base)}
+    return {rule.strip("/") for rule in found}
 
 
 def place_of_request() -> str:
     """The rule of the resource that the route of this request belongs to."""
     rule = request.url_rule.rule if request.url_rule else ""
     return LAST_PART.sub("", rule)
+
+
+def path_of_request() -> str:
+    """The path of this request, encoded, for a header."""
+    return quote(f"{request.script_root}{request.path}", safe=PATH_CHARACTERS)
 
 
 def init_app(app: Flask) -> None:

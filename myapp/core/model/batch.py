@@ -36,7 +36,7 @@ def run_batch(model: type[Model], body: Any) -> JSON:
     check_shape(model, body)
     ids = [new_id(model, item) for item in body.get("create", ())]
     creates = [resolved(model, item, ids) for item in body.get("create", ())]
-    updates = [resolved(model, item, ids) for item in body.get("update", ())]
+    updates = [resolved(model, item, ids, "id") for item in body.get("update", ())]
     deletes = [as_object(item, ids) for item in body.get("delete", ())]
     check_items(model, creates, updates, deletes)
     created = [model.new_document(item, id) for item, id in zip(creates, ids)]
@@ -81,14 +81,17 @@ def new_id(model: type[Model], item: Any) -> Any:
         return None
 
 
-def resolved(model: type[Model], item: Any, ids: list[Any]) -> Any:
-    """An item in which ids replace the references to records of this batch."""
+def resolved(model: type[Model], item: Any, ids: list[Any], address: str = "") -> Any:
+    """An item in which ids replace the references to records of this batch.
+
+    :param address: the field that identifies its own record, if it exists.
+    """
     if not isinstance(item, dict):
         return item
     return {
         name: (
             resolve_id(value, ids)
-            if name == "id" or is_reference(model, name)
+            if name == address or is_reference(model, name)
             else value
         )
         for name, value in item.items()
@@ -97,7 +100,8 @@ def resolved(model: type[Model], item: Any, ids: list[Any]) -> Any:
 
 def is_reference(model: type[Model], name: str) -> bool:
     """Whether a field holds the id of a record."""
-    return model.parsers.get(name) is parse_uuid
+    related = any(one.field == name for one in model.relations.values())
+    return related or model.parsers.get(name) is parse_uuid
 
 
 def resolve_id(value: Any, ids: list[Any]) -> Any:

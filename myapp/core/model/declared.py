@@ -126,13 +126,13 @@ class Declared(Watched):
             cls.create_validator = Validator(cls.create_schema, owned=owned)
         patch_schema = derive_patch_schema(cls.write_schema)
         cls.patch_validator = Validator(patch_schema, owned=owned)
-        cls.compile_query(shown)
         cls.defaults = {
             name: field.get("default") for name, field in properties.items()
         }
         fields = {**SERVER_FIELDS, "id": cls.key.schema}
         stored = {**fields, **cls.server_properties, **properties}
         cls.stored_properties = stored
+        cls.compile_query(shown)
         cls.parsers = {
             name: PARSERS[field["format"]]
             for name, field in properties.items()
@@ -161,6 +161,7 @@ class Declared(Watched):
 
         :param shown: the schemas of the fields that clients see.
         """
+        cls.check_names(shown)
         times = [name for name in cls.times if name in shown]
         filterable = tuple(dict.fromkeys((*cls.filterable, *times)))
         sortable = tuple(dict.fromkeys((*cls.sortable, *times)))
@@ -173,9 +174,32 @@ class Declared(Watched):
             cls.key.by_time,
         )
         indexed = dict.fromkeys((*filterable, *sortable, *cls.scoped_by, *cls.unique))
+        # Ids have the index of their key.
+        indexed.pop("id", None)
         if cls.key.by_time:
             indexed.pop("created_at", None)
         cls.indexed = tuple(indexed)
+
+    @classmethod
+    def check_names(cls, shown: JSON) -> None:
+        """Make sure that the declarations name fields.
+
+        :raises TypeError: when one does not.
+        """
+        relations = [one.field for one in cls.relations.values()]
+        for option, names, known, what in (
+            ("filterable", cls.filterable, shown, "a field that clients read"),
+            ("sortable", cls.sortable, shown, "a field that clients read"),
+            ("searchable", cls.searchable, shown, "a field that clients read"),
+            ("unique", cls.unique, cls.stored_properties, "a stored field"),
+            ("scoped_by", cls.scoped_by, cls.stored_properties, "a stored field"),
+            ("relations", relations, cls.stored_properties, "a stored field"),
+            ("hidden", cls.hidden, cls.server_properties, "in server_properties"),
+        ):
+            for name in names:
+                if name not in known:
+                    place = f"{cls.__name__}.{option} names {name!r}"
+                    raise TypeError(f"{place}, which is not {what}")
 
     @classmethod
     def server_shown(cls) -> dict[str, JSON]:

@@ -112,9 +112,9 @@ class Model(Declared):
             "created_at": now,
             "updated_at": now,
             "version": 1,
+            **{**cls.stored(body), "id": id},
             **dict.fromkeys(cls.server_properties),
             **cls.scope_values(),
-            **{**cls.stored(body), "id": id},
         }
 
     @classmethod

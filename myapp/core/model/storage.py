@@ -67,3 +67,9 @@ class Storage:
     def typed(cls, document: Document) -> Any:
         """A document with typed values: dates, decimals, date-times."""
         raise NotImplementedError
+
+
+def by_id(changes: Iterable[Versioned]) -> list[tuple[int, Versioned]]:
+    """Changes with their indexes, sorted by id: transactions that lock rows in the same
+    order do not cause deadlocks."""
+    return sorted(enumerate(changes), key=lambda one: str(one[1][0]["id"]))

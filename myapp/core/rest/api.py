@@ -97,7 +97,7 @@ class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types
             namespace.response(status, HTTPStatus(status).phrase, model)(method)
         if description.body is not None:
             namespace.expect(self.swagger_model(namespace, description.body))(method)
-        for schema in description.other_bodies.values():
+        for schema in (*description.other_bodies.values(), *description.parts):
             self.swagger_model(namespace, schema)
         for parameter, schema in description.query.items():
             documented = {"in": "query", **downgrade(schema)}

@@ -6,8 +6,11 @@ from typing import Any
 from flask import Flask, current_app, has_request_context, request
 
 from myapp.core.access.caller import Caller, current_caller
+from myapp.core.errors.problem import Problem
 from myapp.core.model.model import Model
 from myapp.core.query import filters
+from myapp.core.schema.json_out import plain
+from myapp.core.schema.validator import Validator
 
 
 def context_of_request(
@@ -23,13 +26,21 @@ def context_of_request(
 
 
 def path_values(model: type[Model]) -> dict[str, Any]:
-    """The variables of this path as values of the fields with their names."""
-    properties = model.stored_properties
-    return {
-        name: filters.parser(properties[name])(str(value))
-        for name, value in (request.view_args or {}).items()
-        if name != "id"
-    }
+    """The variables of this path as values of the fields with their names.
+
+    :raises Problem: 404 when one cannot be the value of its field.
+    """
+    found = {}
+    for name, value in (request.view_args or {}).items():
+        if name != "id":
+            field = model.stored_properties[name]
+            try:
+                found[name] = filters.parser(field)(str(value))
+            except ValueError as error:
+                raise Problem("not-found") from error
+            if Validator(field).errors(plain(found[name])):
+                raise Problem("not-found")
+    return found
 
 
 def init_app(app: Flask) -> None:

@@ -12,13 +12,15 @@ from urllib.parse import urlencode
 from flask import Response, request
 
 from myapp.core.http.description import Described, View, describe
+from myapp.core.http.request import path_of_request
 from myapp.core.http.response import respond
 from myapp.core.model.model import Model
 from myapp.core.model.record import Page
 from myapp.core.query.filters import Filter
 from myapp.core.query.list_query import ListQuery, parse_query, single_arguments
 from myapp.core.rest.cursor import make_cursor, read_cursor
-from myapp.core.schema.derive import list_schema
+from myapp.core.schema.derive import list_schema, view_schema
+from myapp.core.schema.strict_json import JSON
 
 
 def describe_list(model: type[Model], **more: Any) -> Callable[[View], Described]:
@@ -27,7 +29,21 @@ def describe_list(model: type[Model], **more: Any) -> Callable[[View], Described
     :param more: see :class:`~myapp.core.http.description.Description`.
     """
     responses = {200: list_schema(model.read_schema)}
-    return describe(responses, query=model.queryable.parameters(), **more)
+    parts = (view_schema(model.read_schema), *related_schemas(model))
+    query = model.queryable.parameters()
+    return describe(responses, query=query, parts=parts, **more)
+
+
+def related_schemas(model: Any) -> list[JSON]:
+    """The schemas of the records that ``expand`` can embed, and of theirs."""
+    found: list[JSON] = []
+    pending = [model]
+    for one in pending:
+        for relation in one.relations.values():
+            if relation.model.read_schema not in found:
+                found.append(relation.model.read_schema)
+                pending.append(relation.model)
+    return found
 
 
 def respond_list(model: type[Model], *conditions: Filter) -> Response:
@@ -56,8 +72,7 @@ def respond_page(page: Page, query: ListQuery) -> Response:
         asked = single_arguments(request.query_string)
         asked.pop("offset", None)
         link = urlencode({**asked, "cursor": body["next"]})
-        where = f"{request.script_root}{request.path}"
-        headers.append(("Link", f'<{where}?{link}>; rel="next"'))
+        headers.append(("Link", f'<{path_of_request()}?{link}>; rel="next"'))
     if page.total is not None:
         body["total"] = page.total
         headers.append(("X-Total-Count", str(page.total)))

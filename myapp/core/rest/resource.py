@@ -55,9 +55,15 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
 
 
 class ModelResource(Resource):
-    """A resource over a model."""
+    """A resource over a model; it keeps the responses to Idempotency-Keys in the store
+    of the model."""
 
     model: ClassVar[type[Model]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "model" in cls.__dict__ and "kept_responses" not in cls.__dict__:
+            cls.kept_responses = cls.model.kept_responses()
 
     def writes_alone(self) -> bool:
         """Not with rules and hooks, which may write more."""

@@ -10,7 +10,13 @@ from flask import Response, current_app, request
 from myapp.core.errors.pointers import pointer, problem_at
 from myapp.core.errors.problem import Problem
 from myapp.core.http.description import Described, View, describe
-from myapp.core.http.request import JSON_TYPE, check_id, names_beside, read_json
+from myapp.core.http.request import (
+    JSON_TYPE,
+    check_id,
+    names_beside,
+    path_of_request,
+    read_json,
+)
 from myapp.core.http.response import respond
 from myapp.core.model import patch
 from myapp.core.model.batch import run_batch
@@ -111,7 +117,7 @@ def collection(model: type[Model], names: Names) -> type[Resource]:
             check_new_ids(model, [body], ())
             record = model.create(body)
             last = quote(str(record.id), safe="")
-            where = f"{request.script_root}{request.path.rstrip('/')}/{last}"
+            where = f"{path_of_request().rstrip('/')}/{last}"
             return respond_record(record, 201, [("Location", where)])
 
     return Collection

@@ -30,7 +30,7 @@ DIGITS = "x-digits"
 DRAWABLE_KEYWORDS = set("""
     title description default examples readOnly writeOnly type enum const format items
     properties required additionalProperties minLength maxLength pattern minimum maximum
-    exclusiveMinimum exclusiveMaximum minItems maxItems uniqueItems
+    exclusiveMinimum exclusiveMaximum minItems maxItems uniqueItems not
     """.split())
 DRAWABLE_FORMATS = {"date", "date-time", "uuid", "decimal", "email", "uri"}
 

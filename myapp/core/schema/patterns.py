@@ -6,22 +6,22 @@ from functools import lru_cache
 from myapp.core.schema.strict_json import JSON
 
 # White space and line ends of ECMA-262, beyond those of Python's ASCII mode.
-BLANKS = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+ECMA_BLANKS = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 # One escape, the start of a group with a name, or any other character.
 TOKEN = re.compile(
     r"\\c[A-Za-z]|\\u\{[0-9A-Fa-f]+\}|\\k<\w+>|\\.|\(\?<(?=\w)|.", re.DOTALL
 )
 # The keywords that hold data, and no schemas.
-DATA = ("const", "default", "enum", "examples")
+HOLD_DATA = ("const", "default", "enum", "examples")
 # What a token means outside a class, where Python differs.
 OUTSIDE = {
     "$": r"\Z",
     ".": "[^\n\r\u2028\u2029]",
-    r"\s": rf"[\s{BLANKS}]",
-    r"\S": rf"[^\s{BLANKS}]",
+    r"\s": rf"[\s{ECMA_BLANKS}]",
+    r"\S": rf"[^\s{ECMA_BLANKS}]",
     "(?<": "(?P<",
 }
-INSIDE = {r"\s": rf"\s{BLANKS}"}
+INSIDE = {r"\s": rf"\s{ECMA_BLANKS}"}
 
 
 @lru_cache(maxsize=1024)
@@ -76,7 +76,7 @@ def check_patterns(schema: JSON) -> None:
                     f"{name}: the pattern {pattern!r} cannot be used: {error}"
                 ) from error
         for keyword, value in node.items():
-            parts = [] if keyword in DATA else parts_of(value)
+            parts = [] if keyword in HOLD_DATA else parts_of(value)
             pending += [one for one in parts if isinstance(one, dict)]
 
 

@@ -33,6 +33,7 @@ DETAILS = {
     "exclusiveMaximum": "must be less than {0}",
     "multipleOf": "must be a multiple of {0}",
     "uniqueItems": "must not have equal items",
+    "not": "is not allowed",
 }
 # The same for the keywords that count something.
 COUNTS = {

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 from signal import SIGKILL
 from typing import Any, ClassVar
 
@@ -157,6 +158,25 @@ def test_a_deadlock_in_an_insert_of_many_runs_the_view_again(
     client.post(action("act"), expect=200)
     texts = {record["text"] for record in all_records(client, NOTES)}
     assert (texts, len(runs)) == ({"first", "second", "third"}, 2)
+
+
+def test_batches_at_once_that_want_the_same_are_stored_whole_or_not(
+    own_app: App,
+) -> None:
+    client: Any = plant(own_app).test_client()
+    for turn in range(4):
+        texts = [f"{turn} {number}" for number in range(30)]
+
+        def act(mine: Any, number: int) -> int:
+            mixed = Random(number).sample(texts, len(texts))
+            sent: Any = {"json": {"create": [{"text": text} for text in mixed]}}
+            ends = {200, 409, 503}
+            return one_of(ends, mine, "POST", f"{NOTES}batch", **sent).status_code
+
+        ends = at_once(own_app, 8, act)
+        assert ends.count(200) <= 1
+        stored = [r for r in all_records(client, NOTES) if r["text"] in texts]
+        assert len(stored) == 30 * ends.count(200)
 
 
 class PlantedPair(SqlModel):

@@ -3,6 +3,7 @@ that every resource runs: :class:`ResourceContract`."""
 
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
+from myapp.core.testing.callers import ToyAuthenticator, by
 from myapp.core.testing.browser import Tab
 from myapp.core.testing.client import Client
 from myapp.core.testing.conflicts import Conflicts
@@ -18,6 +19,8 @@ __all__ = [
     "Client",
     "ResourceContract",
     "Tab",
+    "ToyAuthenticator",
+    "by",
 ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from myapp.core.access.caller import Caller
 from myapp.core.access.rules import ACCESS, Rule
 from myapp.core.http.app import App
+from myapp.core.model.context import Context
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.bodies import Bodies
 from myapp.core.testing.callers import ToyAuthenticator, by
@@ -135,6 +136,21 @@ class ResourceCase(Bodies):
                 self.stop(
                     f"{method} is for {rule.meaning}: set `caller` to one of them"
                 )
+        if self.model.overrides("scope"):
+            self.check_scope(caller)
+
+    def check_scope(self, caller: Caller | None) -> None:
+        """Check that the scope has its indexes, and that a stranger is known."""
+        path = {name: self.missing_id() for name in self.model.scoped_by}
+        with self.app.app_context():
+            mine = self.model.scope(Context(caller, path))
+            other = self.model.scope(Context(Caller("somebody else"), path))
+        for condition in mine:
+            if condition.operator == "eq":
+                if condition.field not in self.model.scoped_by:
+                    self.stop(f"scoped_by must name {condition.field!r} of the scope")
+        if caller is not None and mine != other and not self.stranger:
+            self.stop("the scope depends on the caller: set `stranger` to another one")
 
     def make(self, client: Client, **overrides: Any) -> JSON:
         """Store a record."""

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from myapp.core.schema.formats import FORMAT_CHECKER
-from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
 from myapp.core.schema.patterns import ecma_pattern
+from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
+from myapp.core.schema.validator import Validator
 
 Values = SearchStrategy[Any]
 #: Strategies that replace the schema for some members of a record.
@@ -24,7 +25,7 @@ Known = Mapping[str, Values]
 Faulty = SearchStrategy[tuple[str, Any]]
 
 ANNOTATIONS = "$id $schema title description default examples readOnly writeOnly"
-STRUCTURE = "type enum const format items properties required additionalProperties"
+STRUCTURE = "type enum const format items properties required additionalProperties not"
 TYPES: dict[str, tuple[type[Any], ...]] = {
     "null": (type(None),),
     "boolean": (bool,),
@@ -100,7 +101,11 @@ def values(schema: JSON) -> Values:
     types, listed = types_of(schema), choices(schema)
     if listed is not None:
         return st.sampled_from(listed)
-    return st.one_of([DRAWN[name](schema) for name in types])
+    drawn = st.one_of([DRAWN[name](schema) for name in types])
+    if "not" not in schema:
+        return drawn
+    judge = Validator({"not": schema["not"]})
+    return drawn.filter(lambda value: not judge.errors(value))
 
 
 def filled(length: int) -> SearchStrategy[str]:

@@ -14,6 +14,7 @@ from conftest import build_app
 from myapp.core.errors import problem_at
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
+from myapp.core.http.request import path_of_request
 from myapp.core.model import (
     NOTHING,
     Change,
@@ -33,6 +34,7 @@ from myapp.core.stores import commit
 from myapp.core.stores.redis import RedisModel, redis_store
 from myapp.core.stores.sql import SqlModel, UtcDateTime, Varchar, sql
 from myapp.core.stores.sql.fixture import roll_back_after
+from myapp.core.stores.transaction import StaleRead
 from myapp.core.testing import Client, ResourceContract
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
@@ -361,3 +363,56 @@ class TestRedisSites(Sites):
 
     url = "/rules/redis/sites/"
     model = RuleHost
+
+
+@pytest.fixture
+def client(app: App) -> Any:
+    """A client of the models, for a test that is no part of the suite."""
+    return app.test_client()
+
+
+@pytest.mark.parametrize("store", MODELS)
+@pytest.mark.parametrize("site", ["abc", "1.5", "-0", "9" * 30, str(2**41)])
+def test_a_path_that_cannot_exist_is_a_404(client: Any, store: str, site: str) -> None:
+    url = f"/rules/{store}/sites/{site}/pages/"
+    client.get(url, expect=404)
+    client.post(url, json=page_body(), expect=404)
+
+
+@pytest.mark.parametrize("store", MODELS)
+def test_a_parent_has_its_own_kind_of_id_in_the_document(
+    client: Any, store: str
+) -> None:
+    paths = client.get("/openapi.json").json["paths"]
+    operation = paths[f"/rules/{store}/sites/{{site_id}}/pages/{{id}}"]["get"]
+    schemas = {one["name"]: one["schema"] for one in operation["parameters"]}
+    assert schemas["site_id"]["type"] == "integer"
+    assert schemas["id"]["pattern"] == SLUG.schema["pattern"]
+
+
+@pytest.mark.parametrize("store", MODELS)
+def test_a_record_that_was_made_again_is_another_one(own_app: App, store: str) -> None:
+    model, client = MODELS[store]["sites"], own_app.test_client()
+    url = f"/rules/{store}/sites/"
+    client.post(url, json={"id": 7, "name": "old"})
+    with own_app.app_context():
+        old = model.get_or_404(7)
+    client.delete(f"{url}7")
+    new = client.post(url, json={"id": 7, "name": "new"}).json
+    for write in (lambda: old.write({"name": "lost"}), old.delete):
+        with own_app.app_context(), pytest.raises(StaleRead):
+            write()
+            commit()
+    assert client.get(f"{url}7").json == new
+
+
+@pytest.mark.parametrize("store", MODELS)
+def test_a_list_of_nobody_is_empty_in_every_order(client: Any, store: str) -> None:
+    for query in ("", "?sort=due", "?number[ne]=x&sort=-due&count=exact"):
+        page = client.get(f"/rules/{store}/invoices/{query}").json
+        assert page["items"] == [] and not page.get("total")
+
+
+def test_a_header_has_the_path_encoded(app: App) -> None:
+    with app.test_request_context("/a b/ж%2F%0A/?x=1"):
+        assert path_of_request() == "/a%20b/%D0%B6/%0A/"

@@ -14,12 +14,15 @@ from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Documents, Versioned
 from myapp.core.model.references import check_references
+from myapp.core.model.storage import by_id
 from myapp.core.model.unique import taken
 from myapp.core.query.filters import sort_key, typed
 from myapp.core.query.list_query import NEWEST, ListQuery
+from myapp.core.schema.json_out import plain
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.idempotency import RedisResponses
 from myapp.core.stores.redis.query import (
+    COUNT,
     WALK,
     Walked,
     end_of,
@@ -87,6 +90,8 @@ class RedisModel(Model):
     @classmethod
     def find(cls, query: ListQuery, limit: int) -> Documents:
         """Walk one index; newest first without conditions is a single script."""
+        if any(one.operator == "in" and not one.values for one in query.filters):
+            return []
         if not query.filters and not query.words and query.sort == NEWEST:
             return cls._newest(query, limit)
         found = matching(cls._walked(), query)
@@ -100,16 +105,20 @@ class RedisModel(Model):
     def _newest(cls, query: ListQuery, limit: int) -> Documents:
         high = b"+" if query.after is None else f"({cls.place(query.after[0])}".encode()
         found = WALK([cls.prefix()], ["ids", b"-", high, query.offset + limit, 1])
-        bodies = found[1::2][query.offset :]
-        return [orjson.loads(body) for body in bodies if body is not None]
+        bodies = found[1::2]
+        if None in bodies:
+            # More have expired than one script removes; the walk goes on after them.
+            rest = matching(cls._walked(), query)
+            return list(islice(rest, query.offset, query.offset + limit))
+        return [orjson.loads(body) for body in bodies[query.offset :]]
 
     @classmethod
     def count(cls, query: ListQuery) -> int:
         """The size of the set of ids, or of a walk when the query has conditions."""
         if not query.filters and not query.words:
-            # A walk with limit 0, which removes expired records.
-            WALK([cls.prefix()], ["ids", b"-", b"+", 0, 1])
-            return int(redis_store.zcard(f"{cls.prefix()}ids"))
+            return int(COUNT([cls.prefix()], []))
+        if any(one.operator == "in" and not one.values for one in query.filters):
+            return 0
         plain = ListQuery(filters=query.filters, words=query.words)
         found = matching(cls._walked(), plain)
         return sum(1 for _ in found)
@@ -130,7 +139,7 @@ class RedisModel(Model):
         changes = list(changes)
         written = [document for document, _ in changes]
         check_references(cls.relations.values(), written, cls)
-        for index, (document, expected) in enumerate(changes):
+        for index, (document, expected) in by_id(changes):
             cls._refuse_taken(document, index)
             cls._put(document, expected)
 
@@ -138,14 +147,22 @@ class RedisModel(Model):
     def remove(cls, changes: Iterable[Versioned]) -> None:
         """Collect removals."""
         for document, expected in changes:
-            cls.unit().remove(cls.place(document["id"]), expected)
+            place = cls.place(document["id"])
+            cls.unit().remove(place, expected, cls._created(document))
 
     @classmethod
     def _put(cls, document: Document, expected: int | None) -> None:
         life = int((cls.seconds_to_live() or 0) * 1000)
         members = cls._members(document) if cls.indexed else {}
         place = cls.place(document["id"])
-        cls.unit().put(place, document, expected, life, members, cls.unique)
+        created = cls._created(document)
+        cls.unit().put(place, document, expected, life, members, cls.unique, created)
+
+    @classmethod
+    def _created(cls, document: Document) -> Any:
+        """When a record was made, if the client may have deleted it and created it
+        again, as JSON; ``False`` when its id tells."""
+        return False if cls.key.make else plain(document["created_at"])
 
     @classmethod
     def _members(cls, document: Document) -> dict[str, Any]:
@@ -164,7 +181,7 @@ class RedisModel(Model):
         place = cls.place(document["id"])
         for name, value in cls._values(document, cls.unique).items():
             if value is not None and cls._holders(name, value) - {place}:
-                problem = taken([name])
+                problem = taken([name], cls.shown)
                 problem.index = index
                 raise problem
 
@@ -193,7 +210,7 @@ class RedisModel(Model):
         known = {one["id"] for one in cls.read_many([one["id"] for one in documents])}
         for index, document in enumerate(documents):
             if document["id"] in known:
-                problem = taken(["id"])
+                problem = taken(["id"], cls.shown)
                 problem.index = index
                 raise problem
             known.add(document["id"])

@@ -46,6 +46,14 @@ end
 return result
 """)
 
+# KEYS[1]: prefix. Returns the number of records that have not expired.
+COUNT = LuaScript(PRELUDE + """
+local model = open(KEYS[1])
+model.forget_expired()
+local ended = redis.call('ZCOUNT', KEYS[1] .. 'expires', '-inf', now)
+return redis.call('ZCARD', model.ids) - ended
+""")
+
 TypeOf = Callable[[Document, Iterable[str]], Document]
 
 
@@ -106,6 +114,8 @@ def end_of(value: Any) -> bytes:
 
 def bounds(condition: Filter) -> tuple[bytes, bytes] | None:
     """The range of an index that a filter selects; ``None`` if it is not one range."""
+    if condition.operator in ("in", "ne"):
+        return None
     value = condition.values[0]
     if condition.operator == "null":
         return (UNSET + END, UNSET + AFTER_END) if value else (SET, SET + b"\xff")

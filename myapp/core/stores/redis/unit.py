@@ -71,7 +71,7 @@ end
 
 # KEYS: the prefix of each model that is written. ARGV: the operations of each model, in
 # JSON: a list of [id, expected version or false, body or false, milliseconds to live,
-# members of the indexes, unique fields]; then a response to keep: its key or an empty
+# members of the indexes, unique fields, time of creation or false]; then a
 # string, its value, its milliseconds to live.
 # Returns 0; -1 when there is a response for the key, or -2 when a record has changed
 # since it was read or a value is taken, and then nothing is written.
@@ -98,7 +98,11 @@ local function is_stale(model, operation)
   local body = redis.call('GET', model.prefix .. operation[1])
   if not version and body then return true end
   if version and not body then return true end
-  if version and cjson.decode(body).version ~= version then return true end
+  if version then
+    local stored, created = cjson.decode(body), operation[7]
+    if stored.version ~= version then return true end
+    if created and stored.created_at ~= created then return true end
+  end
   for _, field in ipairs(unique) do
     if is_taken(model, field, operation[5][field]) then return true end
   end
@@ -147,7 +151,7 @@ class RedisUnit:
         self.prefix = prefix
         #: Each written document by the text of its id; ``None`` when it was removed.
         self.documents: dict[str, Document | None] = {}
-        self._found: dict[str, int | None] = {}
+        self._found: dict[str, tuple[int | None, Any]] = {}
         self._written: dict[str, tuple[bytes, int, dict[str, str], tuple[str, ...]]] = (
             {}
         )
@@ -162,6 +166,7 @@ class RedisUnit:
         life: int,
         members: dict[str, str],
         unique: tuple[str, ...] = (),
+        created: Any = False,
     ) -> None:
         """Write a document at the commit.
 
@@ -170,14 +175,15 @@ class RedisUnit:
         :param life: milliseconds to live; 0 for no limit.
         :param members: its member in each index, by field.
         :param unique: the fields whose value no other document may have.
+        :param created: when the stored document must have been made, as JSON.
         """
-        self._note(place, expected)
+        self._note(place, expected, created)
         self.documents[place] = document
         self._written[place] = (dumps(document), life, members, unique)
 
-    def remove(self, place: str, expected: int) -> None:
-        """Remove a document at the commit."""
-        self._note(place, expected)
+    def remove(self, place: str, expected: int, created: Any = False) -> None:
+        """Remove a document at the commit; see :meth:`put`."""
+        self._note(place, expected, created)
         self.documents[place] = None
         self._written.pop(place, None)
 
@@ -196,22 +202,23 @@ class RedisUnit:
         """Keep a response for retries, together with the writes."""
         self.response = (self.prefix + key, value, life)
 
-    def _note(self, place: str, expected: int | None) -> None:
+    def _note(self, place: str, expected: int | None, created: Any) -> None:
         known = self.documents.get(place)
         is_known = place in self.documents
         if is_known and (known is None or known["version"] != expected):
             raise StaleRead
         # Of several writes to a record, the first one states the stored version.
-        self._found.setdefault(place, expected)
+        self._found.setdefault(place, (expected, created))
 
     def operations(self) -> bytes:
         """The writes, for the script."""
-        return dumps([self._operation(id, found) for id, found in self._found.items()])
+        return dumps([self._operation(place) for place in self._found])
 
-    def _operation(self, id: str, found: int | None) -> list[Any]:
-        body, life, members, unique = self._written.get(id, (None, 0, {}, ()))
+    def _operation(self, place: str) -> list[Any]:
+        expected, created = self._found[place]
+        body, life, members, unique = self._written.get(place, (None, 0, {}, ()))
         text = body.decode() if body is not None else False
-        return [id, found or False, text, life, members, unique]
+        return [place, expected or False, text, life, members, unique, created]
 
 
 def commit_units(units: Iterable[RedisUnit]) -> None:

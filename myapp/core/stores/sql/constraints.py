@@ -6,7 +6,7 @@ convention in ``engine.py``.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import Table, select
@@ -78,10 +78,13 @@ def read_sqlite(text: str) -> Violation | None:
     return Violation(kind.lower(), None, columns)
 
 
-def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
+def explain_write(
+    error: DBAPIError, table: Table, document: Any, shown: Collection[str]
+) -> Exception:
     """The problem of an INSERT or UPDATE that the database refused.
 
     :param document: the values that were written.
+    :param shown: the fields that clients may know of.
     :returns: a 422 for a reference to a record that does not exist, a 409 for another
         violated constraint, or the error itself when it is a server error.
     """
@@ -92,7 +95,7 @@ def explain_write(error: DBAPIError, table: Table, document: Any) -> Exception:
         return refers_to_nothing(dangling(violation, table, document))
     columns = violation.columns or constrained(violation.name, table)
     if violation.kind == "unique":
-        return taken(columns)
+        return taken(columns, shown)
     # A CHECK constraint that is written as text has no columns: its error points at the
     # whole body.
     places = [pointer(column) for column in columns] or [""]

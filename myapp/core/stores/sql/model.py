@@ -31,6 +31,7 @@ from myapp.core.model.key import Key
 from myapp.core.model.model import Model
 from myapp.core.model.record import Document, Documents, Relation, Versioned
 from myapp.core.model.references import check_references
+from myapp.core.model.storage import by_id
 from myapp.core.query.list_query import ListQuery
 from myapp.core.stores.sql.constraints import (
     explain_delete,
@@ -94,6 +95,10 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         """Also build the indexes and the statements."""
         super().compile_schemas()
         table = cls.table()
+        missing = set(cls.stored_properties) - set(table.c.keys())
+        if missing:
+            names = ", ".join(sorted(missing))
+            raise TypeError(f"{cls.__name__} has no column for {names}")
         for name in cls.indexed:
             Index(None, table.c[name], table.c.id)
         for name in cls.unique:
@@ -112,8 +117,13 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         cls._read = select(table).where(same)
         cls._read_many = select(table).where(table.c.id.in_(ids))
         cls._insert = insert(table)
-        cls._update = update(table).where(same, same_version)
-        cls._delete = delete(table).where(same, same_version)
+        known = [same, same_version]
+        if cls.key.make is None:
+            # The client may have deleted the record, and created it again.
+            created = bindparam("_created", type_=table.c.created_at.type)
+            known.append(table.c.created_at == created)
+        cls._update = update(table).where(*known)
+        cls._delete = delete(table).where(*known)
 
     @classmethod
     def table(cls) -> Table:
@@ -202,8 +212,11 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
             with sql.session.begin_nested():
                 sql.session.connection().execute(cls._insert, documents)
         except DBAPIError as error:
-            if read_violation(error) is None:
-                raise
+            # A deadlock has ended the transaction, so that its savepoint is gone, too.
+            before = error.__context__
+            first = before if isinstance(before, DBAPIError) else error
+            if read_violation(first) is None:
+                raise first from None
             # Again one by one, to find the document that fails.
             for index, document in enumerate(documents):
                 cls._insert_one(document, index)
@@ -213,7 +226,11 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         try:
             write(cls._insert, document)
         except DBAPIError as error:
-            raise at(index, explain_write(error, cls.table(), document)) from error
+            raise at(index, cls._explain(error, document)) from error
+
+    @classmethod
+    def _explain(cls, error: DBAPIError, document: Document) -> Exception:
+        return explain_write(error, cls.table(), document, cls.shown)
 
     @classmethod
     def write(cls, changes: Iterable[Versioned]) -> None:
@@ -222,21 +239,28 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
             changes = list(changes)
             check_references(cls._unkeyed, [document for document, _ in changes], cls)
         for index, (document, version) in by_id(changes):
-            parameters = {**document, "_id": document["id"], "_version": version}
+            parameters = {**document, **cls._known(document, version)}
             try:
                 result = write(cls._update, parameters)
             except DBAPIError as error:
-                raise at(index, explain_write(error, cls.table(), document)) from error
+                raise at(index, cls._explain(error, document)) from error
             if result.rowcount != 1:
                 raise StaleRead
+
+    @classmethod
+    def _known(cls, document: Document, version: int) -> Document:
+        """The parameters that find the row of a document as it was read."""
+        known = {"_id": document["id"], "_version": version}
+        if cls.key.make is None:
+            known["_created"] = document["created_at"]
+        return known
 
     @classmethod
     def remove(cls, changes: Iterable[Versioned]) -> None:
         """DELETE, with the version in its WHERE clause."""
         for index, (document, version) in by_id(changes):
-            parameters = {"_id": document["id"], "_version": version}
             try:
-                result = write(cls._delete, parameters)
+                result = write(cls._delete, cls._known(document, version))
             except DBAPIError as error:
                 raise at(index, explain_delete(error)) from error
             if result.rowcount != 1:
@@ -250,12 +274,6 @@ def key_column(key: Key) -> Any:
     if key.schema["type"] == "integer":
         return BigInteger()
     return Varchar(key.schema["maxLength"])
-
-
-def by_id(changes: Iterable[Versioned]) -> list[tuple[int, Versioned]]:
-    """Changes with their indexes, sorted by id: transactions that lock rows in the same
-    order do not cause deadlocks."""
-    return sorted(enumerate(changes), key=lambda one: str(one[1][0]["id"]))
 
 
 def at(index: int, error: Exception) -> Exception:

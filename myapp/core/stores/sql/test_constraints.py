@@ -185,5 +185,5 @@ def test_another_error_is_no_violation(own_app: App) -> None:
         with pytest.raises(DBAPIError) as caught:
             sql.session.execute(text("SELECT nothing FROM nowhere"))
     assert read_violation(caught.value) is None
-    assert explain_write(caught.value, PlantedCat.table(), {}) is caught.value
+    assert explain_write(caught.value, PlantedCat.table(), {}, ()) is caught.value
     assert explain_delete(caught.value) is caught.value
