@@ -1,10 +1,12 @@
-"""The example in the README, "Beyond the schema", runs as it stands there."""
+"""The examples in the README, "Beyond the schema", run as they stand there."""
 
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[3]
 # Its table must not be in the metadata of the other tests, so it runs in a process.
@@ -42,13 +44,51 @@ client.post("/bills/", json=body, headers=alice, expect=409)
 """
 
 
-def test_the_example_beyond_the_schema_runs(redis_url: str, tmp_path: Path) -> None:
+PAGES = """
+import sys
+from myapp import create_app
+from myapp.core.feature import Feature
+from myapp.core.stores.sql import sql
+from myapp.core.testing import Client
+from myapp.core.wiring import mount
+from example import blueprint
+
+database, redis = sys.argv[1:]
+app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis})
+app.test_client_class = Client
+mount(app, Feature("sites", "/sites", "public"), blueprint)
+with app.app_context():
+    sql.create_all()
+client = app.test_client()
+site = client.post("/sites/", json={"name": "Home"}).json["id"]
+url = f"/sites/{site}/pages/"
+made = client.post(url, json={"id": "first-page", "title": "First"})
+assert made.headers["Location"] == f"{url}first-page"
+assert made.json["site_id"] == site and "deleted_at" not in made.json
+client.post(url, json={"id": "first-page", "title": "Again"}, expect=409)
+client.delete(f"{url}first-page")
+client.get(f"{url}first-page", expect=404)
+assert client.get(url).json["items"] == []
+old = {"If-Match": '"1"'}
+client.post(f"{url}first-page/restore", headers=old, expect=412)
+key = {"Idempotency-Key": "key"}
+sent = {"headers": key, "expect": 200}
+back = client.post(f"{url}first-page/restore", **sent)
+assert back.headers["ETag"] == '"3"' and client.get(url).json["items"] == [back.json]
+again = client.post(f"{url}first-page/restore", **sent)
+assert again.headers["Idempotent-Replayed"] == "true" and again.data == back.data
+"""
+
+
+@pytest.mark.parametrize(("number", "program"), [(0, PROGRAM), (1, PAGES)])
+def test_the_examples_beyond_the_schema_run(
+    redis_url: str, tmp_path: Path, number: int, program: str
+) -> None:
     chapter = (ROOT / "README.md").read_text().partition("## Beyond the schema")[2]
-    example = re.search(r"```python\n(.*?)```", chapter, re.DOTALL)
-    assert example
-    (tmp_path / "example.py").write_text(example[1])
+    examples = re.findall(r"```python\n(.*?)```", chapter, re.DOTALL)
+    (tmp_path / "example.py").write_text(examples[number])
     outcome = subprocess.run(
-        [sys.executable, "-c", PROGRAM, f"sqlite:///{tmp_path}/example.db", redis_url],
+        [sys.executable, "-c", program, f"sqlite:///{tmp_path}/example.db", redis_url],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
         text=True,

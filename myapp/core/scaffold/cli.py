@@ -77,7 +77,10 @@ def new_feature(
         click.echo("black is not installed: run make format", err=True)
     for path in written:
         click.echo(path.relative_to(tree.root))
-    click.echo(f"next: flask db upgrade, make lint test, {names.url_prefix}/docs")
+    steps = ["make lint test", f"{names.url_prefix}/docs"]
+    if any(tree.root / "migrations" in path.parents for path in written):
+        steps.insert(0, "flask db upgrade")
+    click.echo(f"next: {', '.join(steps)}")
 
 
 def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
