@@ -13,6 +13,8 @@ class Config:
     PROPAGATE_EXCEPTIONS = False
     # The secret key that signs page cursors; in production at least 32 characters.
     SECRET_KEY = ""
+    # Former secret keys: cursors that they signed are still taken.
+    SECRET_KEY_FALLBACKS: list[str] = []
     # Features to mount: "all", or names as in myapp/features.py, comma-separated.
     ENABLED_FEATURES = "all"
     # SQLAlchemy URL; empty means SQLite in the instance folder.

@@ -45,12 +45,15 @@ def load_config(app: Flask, test_config: Mapping[str, Any] | None = None) -> Non
 def check_config(app: Flask) -> None:
     """Refuse unsafe settings; each store checks its own settings.
 
-    :raises ConfigError: for an unknown log level; in production also for a weak secret
-        or debug mode.
+    :raises ConfigError: for an unknown log level, or keys that are no list; in
+        production also for a weak secret or debug mode.
     """
     if app.config["LOG_LEVEL"] not in logging.getLevelNamesMapping():
         known = ", ".join(logging.getLevelNamesMapping())
         raise ConfigError(f"LOG_LEVEL must be one of: {known}")
+    former = app.config["SECRET_KEY_FALLBACKS"]
+    if not isinstance(former, list) or not all(isinstance(one, str) for one in former):
+        raise ConfigError("SECRET_KEY_FALLBACKS is not a list of keys")
     if app.config["ENV"] != "production":
         return
     if app.debug or app.testing:

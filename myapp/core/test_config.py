@@ -14,7 +14,7 @@ import pytest
 from myapp import create_app
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
-from myapp.core.stores.sql.engine import sql
+from myapp.core.stores.sql.engine import BEGIN, engine_options, sql
 
 ROOT = Path(__file__).parents[2]
 STRONG = string.ascii_letters
@@ -244,3 +244,37 @@ def test_the_entry_point_says_one_line_and_exits_with_1(instance: Path) -> None:
     assert ended.stderr.startswith("myapp: SECRET_KEY must have at least 32 characters")
     assert ended.stderr.count("\n") == 1
     assert "canary" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (
+            {"SQLALCHEMY_ENGINE_OPTIONS": {"isolation_level": "SERIALIZABLE"}},
+            "SQLALCHEMY_ENGINE_OPTIONS must not set isolation_level",
+        ),
+        (
+            {"SQLALCHEMY_DATABASE_URI": "mysql+pymysql://db.example/myapp"},
+            "SQLALCHEMY_DATABASE_URI names mysql; use one of: sqlite, postgresql",
+        ),
+        ({"SECRET_KEY_FALLBACKS": "one"}, "SECRET_KEY_FALLBACKS is not a list"),
+        ({"SECRET_KEY_FALLBACKS": [1]}, "SECRET_KEY_FALLBACKS is not a list"),
+    ],
+    ids=str,
+)
+def test_what_contradicts_the_application_is_refused(
+    monkeypatch: pytest.MonkeyPatch, build: Build, settings: Settings, line: str
+) -> None:
+    # A dialect whose driver is installed, and that is not known.
+    monkeypatch.delitem(BEGIN, "mysql")
+    assert refusal(build, ENV="development", **settings).startswith(line)
+
+
+def test_connect_args_of_the_configuration_keep_the_time_zone() -> None:
+    app = create_app({"ENV": "testing"})
+    given = {"connect_timeout": 3, "options": "-c timezone=Asia/Tokyo -c jit=off"}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"connect_args": given, "pool_size": 2}
+    options = engine_options(app, "postgresql+psycopg://db.example/myapp")
+    assert options["pool_size"] == 2 and options["isolation_level"] == "AUTOCOMMIT"
+    merged = "-c timezone=Asia/Tokyo -c jit=off -c timezone=UTC"
+    assert options["connect_args"] == {"connect_timeout": 3, "options": merged}

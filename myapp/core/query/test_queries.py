@@ -430,7 +430,12 @@ class Things(Queries):
         for twin in ("things", "kept-things"):
             url = f"/planted/{twin}/?{MINE}&cursor={cursor}"
             client.get(url, expect=200 if f"/{twin}/" in self.url else 400)
-        monkeypatch.setitem(client.application.config, "SECRET_KEY", "another")
+        config = client.application.config
+        monkeypatch.setitem(config, "SECRET_KEY_FALLBACKS", [config["SECRET_KEY"]])
+        monkeypatch.setitem(config, "SECRET_KEY", "another")
+        newer = client.get(f"{self.url}?{MINE}&limit=1&cursor={cursor}").json["next"]
+        monkeypatch.setitem(config, "SECRET_KEY_FALLBACKS", [])
+        client.get(f"{self.url}?{MINE}&cursor={newer}")
         self.refusal(client, f"{MINE}&cursor={cursor}")
 
     def test_a_reference_to_nothing_is_refused(self, client: Client) -> None:

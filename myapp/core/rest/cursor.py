@@ -24,8 +24,10 @@ def signer(query: ListQuery) -> Signer:
     so that a client may change the size of its pages on the way.
     """
     bound = (request.path, caller_id(), query.filters, query.words, query.sort)
-    secret = current_app.config["SECRET_KEY"]
-    return Signer(secret, salt=f"cursor {bound!r}", digest_method=hashlib.sha256)
+    # The last secret signs; each of them is taken.
+    former = current_app.config["SECRET_KEY_FALLBACKS"]
+    secrets = [*former, current_app.config["SECRET_KEY"]]
+    return Signer(secrets, salt=f"cursor {bound!r}", digest_method=hashlib.sha256)
 
 
 def make_cursor(query: ListQuery, last: Any) -> str:

@@ -108,7 +108,6 @@ def lower_unicode(text: str | None) -> str | None:
 def bind(app: Flask) -> None:
     """Bind ``sql`` and the migrations to an application."""
     url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
-    dialect = make_url(url).get_dialect().name
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app, url)
     sql.init_app(app)
@@ -119,7 +118,7 @@ def bind(app: Flask) -> None:
     prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
     # An engine with the same connections and without listeners: it sends no BEGIN.
     autocommit = Engine(engine.pool, engine.dialect, engine.url)
-    app.extensions["sql_autocommit"] = autocommit if dialect in BEGIN else engine
+    app.extensions["sql_autocommit"] = autocommit
 
 
 def sqlite_url(app: Flask) -> str:
@@ -128,26 +127,29 @@ def sqlite_url(app: Flask) -> str:
 
 
 def engine_options(app: Flask, url: str) -> dict[str, Any]:
-    """The options of the engine of this URL; the configuration overrides them."""
+    """The options of the engine of this URL; the configuration adds to them, and
+    overrides them one by one."""
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
     }
-    dialect = make_url(url).get_dialect().name
-    if dialect in BEGIN:
-        options.update(AUTOCOMMIT)
-    if dialect == "postgresql":
-        options["connect_args"] = {"options": "-c timezone=UTC"}
-    return {**options, **app.config["SQLALCHEMY_ENGINE_OPTIONS"]}
+    options.update(AUTOCOMMIT)
+    stated = dict(app.config["SQLALCHEMY_ENGINE_OPTIONS"])
+    connect = dict(stated.pop("connect_args", {}))
+    if make_url(url).get_dialect().name == "postgresql":
+        # The last one of several options with a name counts, so ours comes last.
+        given = connect.get("options", "")
+        connect["options"] = f"{given} -c timezone=UTC".strip()
+    return {**options, **stated, "connect_args": connect}
 
 
 def prepare_engine(engine: Engine) -> None:
     """Send BEGIN, count statements, and refuse writes in requests that only read."""
-    begin = BEGIN.get(engine.dialect.name)
+    begin = BEGIN[engine.dialect.name]
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        if begin and not connection.get_execution_options().get("reads_only"):
+        if not connection.get_execution_options().get("reads_only"):
             connection.exec_driver_sql(begin)
 
     @event.listens_for(engine, "before_cursor_execute")

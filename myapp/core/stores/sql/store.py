@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from myapp.core.errors.startup import ConfigError
 from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
-from myapp.core.stores.sql.engine import bind, rows, sql
+from myapp.core.stores.sql.engine import BEGIN, bind, rows, sql
 from myapp.core.stores.sql.faults import is_database_unavailable, is_deadlock
 from myapp.core.stores.sql.idempotency import SqlResponses, guard
 from myapp.core.stores.state import RequestState
@@ -37,17 +37,28 @@ class SqlStore(Store):
     fixture = "myapp.core.stores.sql.fixture:SqlFixture"
 
     def check_config(self, app: Flask) -> None:
-        """Check the URL and its driver, or the folder of the SQLite file."""
+        """Check the options, and the URL and its driver, or the folder of the SQLite
+        file."""
+        if "isolation_level" in app.config["SQLALCHEMY_ENGINE_OPTIONS"]:
+            raise ConfigError(
+                "SQLALCHEMY_ENGINE_OPTIONS must not set isolation_level: the "
+                "application begins and ends its transactions itself"
+            )
         if not app.config[self.setting]:
             check_instance_folder(app)
             return
         url = read_url(app, self.setting)
         try:
-            url.get_dialect().import_dbapi()
+            dialect = url.get_dialect()
+            dialect.import_dbapi()
         except (ArgumentError, ImportError) as error:
             raise ConfigError(
                 f"{self.setting} is not a URL, or its driver is missing"
             ) from error
+        if dialect.name not in BEGIN:
+            raise ConfigError(
+                f"{self.setting} names {dialect.name}; use one of: {', '.join(BEGIN)}"
+            )
 
     def init_app(self, app: Flask) -> None:
         """Make the engine; it connects at its first statement."""
