@@ -11,6 +11,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     Table,
+    bindparam,
     delete,
     insert,
     select,
@@ -38,6 +39,8 @@ RESPONSES = Table(
     Column("body", BODY, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
+FIND = select(RESPONSES).where(RESPONSES.c.id == bindparam("key"))
+INSERT = insert(RESPONSES)
 
 
 class SqlResponses:
@@ -47,12 +50,16 @@ class SqlResponses:
     def find(self, key: RequestKey) -> KeptResponse | None:
         """Read the row of the key; an expired row is deleted."""
         now = datetime.now(UTC)
-        found = rows(select(RESPONSES).where(RESPONSES.c.id == key.id))
-        clean(now, RESPONSES.c.id == key.id, bool(found))
-        commit()
-        if not found or found[0].expires_at <= now:
+        found = rows(FIND, {"key": key.id})
+        row = found[0] if found and found[0].expires_at > now else None
+        if found and row is None:
+            delete_expired(now, RESPONSES.c.id == key.id)
+            commit()
+        elif random.randrange(CLEAN_EVERY) == 0:
+            delete_expired(now)
+            commit()
+        if row is None:
             return None
-        row = found[0]
         return KeptResponse(row.fingerprint, row.status, row.headers, row.body.decode())
 
     def keep(self, key: RequestKey, response: KeptResponse, life: float) -> None:
@@ -66,7 +73,7 @@ class SqlResponses:
             "expires_at": datetime.now(UTC) + timedelta(seconds=life),
         }
         try:
-            sql.session.connection().execute(insert(RESPONSES), values)
+            sql.session.connection().execute(INSERT, values)
         except IntegrityError as error:
             raise KeyTaken from error
 
@@ -76,20 +83,11 @@ def guard(key: RequestKey, response: KeptResponse, life: float) -> None:
 
     :raises KeyTaken: when another request has inserted it.
     """
-    clean(datetime.now(UTC), RESPONSES.c.id == key.id, True)
-    SqlResponses().keep(key, response, life)
-
-
-def clean(now: datetime, mine: Any, is_known: bool) -> None:
-    """Delete the row of a key if it has expired, and now and then others.
-
-    :param mine: the condition for the row of the key.
-    :param is_known: whether there may be such a row.
-    """
-    if is_known:
-        delete_expired(now, mine)
+    now = datetime.now(UTC)
+    delete_expired(now, RESPONSES.c.id == key.id)
     if random.randrange(CLEAN_EVERY) == 0:
         delete_expired(now)
+    SqlResponses().keep(key, response, life)
 
 
 def delete_expired(now: datetime, *conditions: Any) -> None:
