@@ -72,7 +72,7 @@ class Record:
 
     @property
     def version(self) -> int:
-        """The number of times it was written, from 1; shown as the ETag."""
+        """The number of times it was written, from 1; a part of the ETag."""
         return int(self.document["version"])
 
     def as_json(self) -> Document:

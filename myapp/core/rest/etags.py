@@ -1,8 +1,8 @@
 """Conditional requests, RFC 9110 section 13: ETags, If-Match and If-None-Match.
 
-The strong validator of a record is its version. It is checked before a write, and
-again by the write itself, which states the version that was read. So no other change
-comes in between.
+The strong validator of a record is made from its version. It is checked before a
+write, and again by the write itself, which states the version that was read. So no
+other change comes in between.
 """
 
 import re
@@ -11,6 +11,7 @@ from flask import request
 
 from myapp.core.errors.problem import Problem
 from myapp.core.model.record import Record
+from myapp.core.schema.json_out import plain
 
 # Empty elements of a list do not count (RFC 9110 section 5.6.1).
 TAG = re.compile(r'[\s,]*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,[\s,]*|\Z)')
@@ -20,7 +21,16 @@ TAGS_PATTERN = r'^(\*|(W/)?"[\x21\x23-\x7e]*"( *, *(W/)?"[\x21\x23-\x7e]*")*)$'
 
 def etag(record: Record) -> str:
     """The strong validator of a record, section 8.8.3."""
-    return f'"{record.version}"'
+    return f'"{validator_of(record)}"'
+
+
+def validator_of(record: Record) -> str:
+    """The version of a record; where clients give the ids, also when it was made, since
+    a client may delete a record and make another one with the same id."""
+    if record.model.key.make is not None:
+        return str(record.version)
+    made = re.sub(r"[^0-9]", "", str(plain(record["created_at"])))
+    return f"{record.version}.{made}"
 
 
 def entity_tags(name: str) -> list[tuple[bool, str]] | None:
@@ -53,7 +63,7 @@ def check_write(record: Record) -> None:
     if "HTTP_IF_MATCH" in environ:
         wanted = entity_tags("If-Match")
         # Strong comparison: a weak tag never matches (section 13.1.1).
-        if wanted is not None and (False, str(record.version)) not in wanted:
+        if wanted is not None and (False, validator_of(record)) not in wanted:
             raise Problem("precondition-failed")
     elif record.model.requires_if_match:
         raise Problem("precondition-required")
@@ -69,4 +79,4 @@ def is_unchanged(record: Record) -> bool:
 def matches_none_match(record: Record) -> bool:
     """Weak comparison with If-None-Match (section 13.1.2)."""
     known = entity_tags("If-None-Match")
-    return known is None or any(tag == str(record.version) for _, tag in known)
+    return known is None or any(tag == validator_of(record) for _, tag in known)

@@ -273,7 +273,9 @@ class Batches(ResourceCase):
     ) -> None:
         made = [self.make(client) for _ in range(5)]
         items: list[JSON] = [{"id": record["id"], "version": 1} for record in made]
-        client.delete(self.item(made[index]), headers={"If-Match": '"1"'})
+        client.delete(
+            self.item(made[index]), headers={"If-Match": self.tag(made[index])}
+        )
         updates = [{**i, **self.change(one)} for i, one in zip(items, made)]
         for part, parts in (("update", updates), ("delete", items)):
             sent = {"create": [self.fresh(self.full)], part: parts}

@@ -1,5 +1,6 @@
 """The resource under test, as every part of the conformance suite sees it."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
@@ -160,6 +161,22 @@ class ResourceCase(Bodies):
     def item(self, record: JSON) -> str:
         """The URL of a record."""
         return f"{self.url}{record['id']}"
+
+    def tag(self, record: JSON, version: int = 0) -> str:
+        """The ETag of a record, or of another version of it."""
+        number = str(version or record["version"])
+        if self.id_is_sent:
+            number += "." + re.sub("[^0-9]", "", record.get("created_at", ""))
+        return f'"{number}"'
+
+    def tagged(self, record: JSON, headers: JSON) -> JSON:
+        """Headers in which the ETags of a record stand for the numbers of versions."""
+        return {
+            name: re.sub(
+                r'"([1-9][0-9]*)"', lambda found: self.tag(record, int(found[1])), text
+            )
+            for name, text in headers.items()
+        }
 
     def same(self, names: Any) -> list[str]:
         """Of some fields, those that a record shows with the values that were sent."""

@@ -40,6 +40,7 @@ from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
 from myapp.core.testing.conflicts import Conflicts
 from myapp.core.testing.crud import Crud
+from myapp.core.testing.preconditions import Preconditions
 from myapp.core.testing.properties import Properties
 from myapp.core.testing.queries import Queries
 from myapp.core.testing.strangers import Strangers
@@ -315,7 +316,7 @@ class TestRedisInvoices(Invoices):
     model = RuleBill
 
 
-class Pages(Batches, Properties, Crud, Queries, Conflicts):
+class Pages(Batches, Properties, Crud, Queries, Conflicts, Preconditions):
     """Nested records, whose ids are slugs."""
 
     body = page_body
@@ -394,11 +395,15 @@ def test_a_parent_has_its_own_kind_of_id_in_the_document(
 def test_a_record_that_was_made_again_is_another_one(own_app: App, store: str) -> None:
     model, client = MODELS[store]["sites"], own_app.test_client()
     url = f"/rules/{store}/sites/"
-    client.post(url, json={"id": 7, "name": "old"})
+    first = client.post(url, json={"id": 7, "name": "old"})
     with own_app.app_context():
         old = model.get_or_404(7)
     client.delete(f"{url}7")
-    new = client.post(url, json={"id": 7, "name": "new"}).json
+    made = client.post(url, json={"id": 7, "name": "new"})
+    new, tag = made.json, first.headers["ETag"]
+    assert made.headers["ETag"] != tag
+    client.get(f"{url}7", headers={"If-None-Match": tag}, expect=200)
+    client.put(f"{url}7", json={"name": "x"}, headers={"If-Match": tag}, expect=412)
     for write in (lambda: old.write({"name": "lost"}), old.delete):
         with own_app.app_context(), pytest.raises(StaleRead):
             write()
