@@ -114,13 +114,18 @@ def build_app(servers: list[str], folder: Path) -> Iterator[App]:
             fixture.close(app)
 
 
+def undone(app: App) -> Iterator[App]:
+    """An application; what a test writes to its stores is undone."""
+    with ExitStack() as stack:
+        for fixture in FIXTURES.values():
+            stack.enter_context(fixture.undone(app))
+        yield app
+
+
 @pytest.fixture
 def app(migrated_app: App) -> Iterator[App]:
     """The application; the writes of a test are undone."""
-    with ExitStack() as stack:
-        for fixture in FIXTURES.values():
-            stack.enter_context(fixture.undone(migrated_app))
-        yield migrated_app
+    yield from undone(migrated_app)
 
 
 @pytest.fixture

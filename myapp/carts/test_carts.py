@@ -77,8 +77,11 @@ def test_many_expired_carts_hide_no_other(
     monkeypatch.setitem(app.config, "CART_TTL", 0.5)
     many = {"create": [{"items": []}] * 800}
     for _ in range(3):
-        client.post("/carts/batch", json=many, expect=200)
-    time.sleep(0.6)
+        made = client.post("/carts/batch", json=many, expect=200).json["create"]
+    deadline = time.monotonic() + 10
+    with app.app_context():
+        while redis_store.exists(f"{{cart}}:{made[-1]['id']}"):
+            assert time.monotonic() < deadline
     page = client.get("/carts/?count=exact&limit=2").json
     assert (page["items"], page["next"], page["total"]) == ([kept], None, 1)
 

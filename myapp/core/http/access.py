@@ -41,6 +41,7 @@ def check_access() -> None:
     :raises Problem: 401 for a request without accepted credentials, 403 for a known
         caller without access.
     """
+    # The request behind the proxy, which would look it up again for each attribute.
     sent = request._get_current_object()  # type: ignore[attr-defined]
     rule = sent.url_rule
     if rule is None:

@@ -1,30 +1,27 @@
 """What a schema cannot say, on each store, over HTTP: scope, nested resources, hooks,
 rules across fields, computed fields. No seam knows the store."""
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import Date, ForeignKey, MetaData
 from sqlalchemy.orm import Mapped, mapped_column
 
-from conftest import build_app
+from conftest import build_app, undone
 from myapp.core.errors import Problem, problem_at
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
 from myapp.core.model import (
-    NOTHING,
     Change,
     Computed,
-    Context,
     Model,
     Relation,
     after_write,
     equal,
     including,
-    is_unset,
     unscoped,
 )
 from myapp.core.rest.api import feature_blueprint
@@ -33,10 +30,10 @@ from myapp.core.rest.resource import Resource
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
 from myapp.core.stores import commit
-from myapp.core.stores.redis import RedisModel, redis_store
+from myapp.core.stores.redis import RedisModel
 from myapp.core.stores.sql import Id, SqlModel, UtcDateTime, Varchar, sql
-from myapp.core.stores.sql.fixture import roll_back_after
 from myapp.core.testing.callers import ToyAuthenticator, by
+from myapp.core.testing.planted import Owned, body_schema
 from myapp.core.wiring import mount
 
 METADATA = MetaData(naming_convention=sql.metadata.naming_convention)
@@ -45,53 +42,10 @@ DAY = {"type": "string", "format": "date"}
 TEXT = {"type": "string", "minLength": 1, "maxLength": 50}
 
 
-def schema(name: str, required: list[str], /, **properties: JSON) -> JSON:
-    """A write schema."""
-    return {
-        "$id": f"/schemas/{name}.write.json",
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
 class Lines:
     """What a hook writes beside each change, in the same transaction."""
 
     lines: ClassVar[type[Model]]
-
-
-class Owned:
-    """Records of one owner each, which are not lost when they are deleted."""
-
-    scoped_by = ("owner_id",)
-    server_properties = {
-        "owner_id": {"type": "string", "maxLength": 50},
-        "deleted_at": {"type": "string", "format": "date-time"},
-    }
-    hidden = ("owner_id", "deleted_at")
-
-    @classmethod
-    def scope(cls, context: Context) -> Any:
-        """Those of the caller, without the deleted ones."""
-        if context.caller is None:
-            return (NOTHING,)
-        mine = (equal("owner_id", context.caller.id),)
-        if "deleted" in context.including:
-            return mine
-        return (*mine, is_unset("deleted_at"))
-
-    @classmethod
-    def remove(cls, changes: Iterable[tuple[JSON, int]]) -> None:
-        """Mark them as deleted."""
-        now = datetime.now(UTC)
-        cls.write(  # type: ignore[attr-defined]
-            [
-                ({**document, "deleted_at": now, "version": version + 1}, version)
-                for document, version in changes
-            ]
-        )
 
 
 class Billed(Owned):
@@ -136,7 +90,7 @@ class SeamLine(SqlModel):
 
     __tablename__ = "seam_lines"
     metadata: ClassVar[MetaData] = METADATA
-    write_schema = schema("seam-line", ["text"], text=TEXT)
+    write_schema = body_schema("seam-line", ["text"], text=TEXT)
     text: Mapped[str] = mapped_column(Varchar(50))
 
 
@@ -146,7 +100,7 @@ class SeamInvoice(Billed, SqlModel):
     __tablename__ = "seam_invoices"
     metadata: ClassVar[MetaData] = METADATA
     lines = SeamLine
-    write_schema = schema("seam-invoice", [*INVOICE], **INVOICE)
+    write_schema = body_schema("seam-invoice", [*INVOICE], **INVOICE)
     number: Mapped[str] = mapped_column(Varchar(50), unique=True)
     issued: Mapped[date] = mapped_column(Date)
     due: Mapped[date] = mapped_column(Date)
@@ -160,7 +114,7 @@ class SeamPayment(SqlModel):
     __tablename__ = "seam_payments"
     metadata: ClassVar[MetaData] = METADATA
     relations = {"invoice": Relation("invoice_id", SeamInvoice)}
-    write_schema = schema(
+    write_schema = body_schema(
         "seam-payment", [], invoice_id={"type": "string", "format": "uuid"}
     )
     invoice_id: Mapped[str | None] = mapped_column(Id, ForeignKey("seam_invoices.id"))
@@ -171,7 +125,7 @@ class SeamTeam(SqlModel):
 
     __tablename__ = "seam_teams"
     metadata: ClassVar[MetaData] = METADATA
-    write_schema = schema("seam-team", ["name"], name=TEXT)
+    write_schema = body_schema("seam-team", ["name"], name=TEXT)
     name: Mapped[str] = mapped_column(Varchar(50))
 
 
@@ -183,7 +137,7 @@ class SeamMember(SqlModel):
     scoped_by = ("team_id",)
     server_properties = {"team_id": {"type": "string", "format": "uuid"}}
     relations = {"team": Relation("team_id", SeamTeam)}
-    write_schema = schema("seam-member", ["name"], name=TEXT)
+    write_schema = body_schema("seam-member", ["name"], name=TEXT)
     name: Mapped[str] = mapped_column(Varchar(50))
     team_id: Mapped[str | None] = mapped_column(Id, ForeignKey("seam_teams.id"))
 
@@ -192,7 +146,7 @@ class SeamNote(RedisModel):
     """A line in Redis."""
 
     name = "seam-note"
-    write_schema = schema("seam-note", ["text"], text=TEXT)
+    write_schema = body_schema("seam-note", ["text"], text=TEXT)
 
 
 class SeamBill(Billed, RedisModel):
@@ -200,7 +154,7 @@ class SeamBill(Billed, RedisModel):
 
     name = "seam-bill"
     lines = SeamNote
-    write_schema = schema("seam-bill", [*INVOICE], **INVOICE)
+    write_schema = body_schema("seam-bill", [*INVOICE], **INVOICE)
 
 
 class SeamTip(RedisModel):
@@ -208,7 +162,7 @@ class SeamTip(RedisModel):
 
     name = "seam-tip"
     relations = {"invoice": Relation("invoice_id", SeamBill)}
-    write_schema = schema(
+    write_schema = body_schema(
         "seam-tip", [], invoice_id={"type": "string", "format": "uuid"}
     )
 
@@ -217,7 +171,7 @@ class SeamSquad(RedisModel):
     """A team in Redis."""
 
     name = "seam-squad"
-    write_schema = schema("seam-squad", ["name"], name=TEXT)
+    write_schema = body_schema("seam-squad", ["name"], name=TEXT)
 
 
 class SeamMate(RedisModel):
@@ -227,7 +181,7 @@ class SeamMate(RedisModel):
     scoped_by = ("team_id",)
     server_properties = {"team_id": {"type": "string", "format": "uuid"}}
     relations = {"team": Relation("team_id", SeamSquad)}
-    write_schema = schema("seam-mate", ["name"], name=TEXT)
+    write_schema = body_schema("seam-mate", ["name"], name=TEXT)
 
 
 MODELS: dict[str, dict[str, type[Model]]] = {
@@ -302,10 +256,8 @@ def planted(
 @pytest.fixture
 def client(planted: App) -> Iterator[Any]:
     """A client of that application; what it writes is undone."""
-    with roll_back_after(planted):
-        yield planted.test_client()
-    with planted.app_context():
-        redis_store.flushdb()
+    for app in undone(planted):
+        yield app.test_client()
 
 
 @pytest.fixture(params=list(MODELS))

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import BigInteger, Date, Double, ForeignKey, MetaData
 from sqlalchemy.orm import Mapped, mapped_column
 
-from conftest import build_app
+from conftest import build_app, undone
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.model.model import Model
@@ -27,7 +27,6 @@ from myapp.core.schema.strict_json import JSON
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.sql.engine import sql
-from myapp.core.stores.sql.fixture import roll_back_after
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.types import ExactDecimal, Id, UtcDateTime, Varchar
 from myapp.core.testing import Client
@@ -268,10 +267,7 @@ def planted(
 @pytest.fixture
 def app(planted: App) -> Iterator[App]:
     """That application; what a test writes is rolled back and flushed."""
-    with roll_back_after(planted):
-        yield planted
-    with planted.app_context():
-        redis_store.flushdb()
+    yield from undone(planted)
 
 
 class Things(Queries):

@@ -62,6 +62,9 @@ def respond_once(
             store, key, LONGEST_WAIT if isinstance(problem, KeyTaken) else 0
         )
         if kept is None:
+            if isinstance(problem, KeyTaken):
+                seconds = str(current_app.config["RETRY_AFTER"])
+                problem.extra_headers["Retry-After"] = seconds
             raise
         return replay(key, kept)
     return response

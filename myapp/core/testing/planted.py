@@ -7,8 +7,9 @@ Its tables are in a metadata of their own, which the migrations do not know.
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import psycopg
@@ -20,6 +21,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
+from myapp.core.model.context import Context
+from myapp.core.model.scope import Scoped
+from myapp.core.query.filters import NOTHING, equal, is_unset
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.resource import Resource
 from myapp.core.rest.verbs import routes_from_model
@@ -49,6 +53,49 @@ def text_schema(name: str) -> JSON:
         "required": ["text"],
         "additionalProperties": False,
     }
+
+
+def body_schema(name: str, required: list[str], /, **properties: JSON) -> JSON:
+    """A write schema."""
+    return {
+        "$id": f"/schemas/{name}.write.json",
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+class Owned(Scoped):
+    """Records of one owner each, which are not lost when they are deleted."""
+
+    scoped_by = ("owner_id",)
+    server_properties = {
+        "owner_id": {"type": "string", "maxLength": 50},
+        "deleted_at": {"type": "string", "format": "date-time"},
+    }
+    hidden = ("owner_id", "deleted_at")
+
+    @classmethod
+    def scope(cls, context: Context) -> Any:
+        """Those of the caller, without the deleted ones."""
+        if context.caller is None:
+            return (NOTHING,)
+        mine = (equal("owner_id", context.caller.id),)
+        if "deleted" in context.including:
+            return mine
+        return (*mine, is_unset("deleted_at"))
+
+    @classmethod
+    def remove(cls, changes: Iterable[tuple[JSON, int]]) -> None:
+        """Mark them as deleted."""
+        now = datetime.now(UTC)
+        cls.write(
+            [
+                ({**document, "deleted_at": now, "version": version + 1}, version)
+                for document, version in changes
+            ]
+        )
 
 
 class PlantedNote(SqlModel):

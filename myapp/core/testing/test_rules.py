@@ -2,44 +2,33 @@
 owners, soft delete, hooks, rules across fields, computed and unique fields, nested
 resources, and keys that the clients give."""
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any, ClassVar
 
 import pytest
 from sqlalchemy import Date, ForeignKey, MetaData
 from sqlalchemy.orm import Mapped, mapped_column
 
-from conftest import build_app
+from conftest import build_app, undone
 from myapp.core.errors import problem_at
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.http.request import path_of_request
-from myapp.core.model import (
-    NOTHING,
-    Change,
-    Computed,
-    Context,
-    Key,
-    Model,
-    Relation,
-    equal,
-    is_unset,
-    unscoped,
-)
+from myapp.core.model import Change, Computed, Key, Model, Relation, unscoped
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
 from myapp.core.stores import commit
-from myapp.core.stores.redis import RedisModel, redis_store
+from myapp.core.stores.redis import RedisModel
 from myapp.core.stores.sql import SqlModel, UtcDateTime, Varchar, sql
-from myapp.core.stores.sql.fixture import roll_back_after
 from myapp.core.stores.transaction import StaleRead
 from myapp.core.testing import Client, ResourceContract
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
 from myapp.core.testing.conflicts import Conflicts
 from myapp.core.testing.crud import Crud
+from myapp.core.testing.planted import Owned, body_schema
 from myapp.core.testing.preconditions import Preconditions
 from myapp.core.testing.properties import Properties
 from myapp.core.testing.queries import Queries
@@ -60,18 +49,7 @@ SLUG = Key(
 NUMBER = Key({"type": "integer", "minimum": -(2**40), "maximum": 2**40})
 
 
-def schema(name: str, required: list[str], /, **properties: JSON) -> JSON:
-    """A write schema."""
-    return {
-        "$id": f"/schemas/{name}.write.json",
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
-class Billed:
+class Billed(Owned):
     """The rules of invoices: each has an owner, is not lost when it is deleted, and has
     a unique number and days in order; each change writes a line."""
 
@@ -80,35 +58,11 @@ class Billed:
     filterable = ("number", "due")
     sortable = ("due",)
     searchable = ("note",)
-    scoped_by = ("owner_id",)
-    server_properties = {
-        "owner_id": {"type": "string", "maxLength": 50},
-        "deleted_at": {"type": "string", "format": "date-time"},
-    }
-    hidden = ("owner_id", "deleted_at")
     computed = {
         "days": Computed(
             {"type": "integer"}, lambda one: (one["due"] - one["issued"]).days
         )
     }
-
-    @classmethod
-    def scope(cls, context: Context) -> Any:
-        """Those of the caller, without the deleted ones."""
-        if context.caller is None:
-            return (NOTHING,)
-        return (equal("owner_id", context.caller.id), is_unset("deleted_at"))
-
-    @classmethod
-    def remove(cls, changes: Iterable[tuple[JSON, int]]) -> None:
-        """Mark them as deleted."""
-        now = datetime.now(UTC)
-        cls.write(  # type: ignore[attr-defined]
-            [
-                ({**document, "deleted_at": now, "version": version + 1}, version)
-                for document, version in changes
-            ]
-        )
 
     @classmethod
     def check(cls, document: Any, before: Any) -> Iterator[dict[str, str]]:
@@ -152,7 +106,7 @@ class RuleLine(SqlModel):
 
     __tablename__ = "rule_lines"
     metadata: ClassVar[MetaData] = METADATA
-    write_schema = schema("rule-line", ["text"], text=TEXT)
+    write_schema = body_schema("rule-line", ["text"], text=TEXT)
     text: Mapped[str] = mapped_column(Varchar(40))
 
 
@@ -162,7 +116,7 @@ class RuleInvoice(Billed, SqlModel):
     __tablename__ = "rule_invoices"
     metadata: ClassVar[MetaData] = METADATA
     lines = RuleLine
-    write_schema = schema("rule-invoice", ["number", "issued", "due"], **INVOICE)
+    write_schema = body_schema("rule-invoice", ["number", "issued", "due"], **INVOICE)
     number: Mapped[str] = mapped_column(Varchar(40))
     issued: Mapped[date] = mapped_column(Date)
     due: Mapped[date] = mapped_column(Date)
@@ -177,7 +131,7 @@ class RuleSite(SqlModel):
     __tablename__ = "rule_sites"
     metadata: ClassVar[MetaData] = METADATA
     key = NUMBER
-    write_schema = schema("rule-site", ["name"], name=TEXT)
+    write_schema = body_schema("rule-site", ["name"], name=TEXT)
     name: Mapped[str] = mapped_column(Varchar(40))
 
 
@@ -189,7 +143,7 @@ class RulePage(Titled, SqlModel):
     scoped_by = ("site_id",)
     server_properties = {"site_id": NUMBER.schema}
     relations = {"site": Relation("site_id", RuleSite)}
-    write_schema = schema("rule-page", ["title"], **PAGE)
+    write_schema = body_schema("rule-page", ["title"], **PAGE)
     title: Mapped[str] = mapped_column(Varchar(40))
     rank: Mapped[int | None]
     site_id: Mapped[int | None] = mapped_column(
@@ -201,7 +155,7 @@ class RuleNote(RedisModel):
     """A line in Redis."""
 
     name = "rule-note"
-    write_schema = schema("rule-note", ["text"], text=TEXT)
+    write_schema = body_schema("rule-note", ["text"], text=TEXT)
 
 
 class RuleBill(Billed, RedisModel):
@@ -209,7 +163,7 @@ class RuleBill(Billed, RedisModel):
 
     name = "rule-bill"
     lines = RuleNote
-    write_schema = schema("rule-bill", ["number", "issued", "due"], **INVOICE)
+    write_schema = body_schema("rule-bill", ["number", "issued", "due"], **INVOICE)
 
 
 class RuleHost(RedisModel):
@@ -217,7 +171,7 @@ class RuleHost(RedisModel):
 
     name = "rule-host"
     key = NUMBER
-    write_schema = schema("rule-host", ["name"], name=TEXT)
+    write_schema = body_schema("rule-host", ["name"], name=TEXT)
 
 
 class RuleLeaf(Titled, RedisModel):
@@ -227,7 +181,7 @@ class RuleLeaf(Titled, RedisModel):
     scoped_by = ("site_id",)
     server_properties = {"site_id": NUMBER.schema}
     relations = {"site": Relation("site_id", RuleHost)}
-    write_schema = schema("rule-leaf", ["title"], **PAGE)
+    write_schema = body_schema("rule-leaf", ["title"], **PAGE)
 
 
 MODELS: dict[str, dict[str, type[Model]]] = {
@@ -282,10 +236,7 @@ def planted(
 @pytest.fixture
 def app(planted: App) -> Iterator[App]:
     """That application; what a test writes is undone."""
-    with roll_back_after(planted):
-        yield planted
-    with planted.app_context():
-        redis_store.flushdb()
+    yield from undone(planted)
 
 
 @pytest.fixture

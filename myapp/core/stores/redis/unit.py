@@ -72,7 +72,7 @@ end
 # KEYS: the prefix of each model that is written. ARGV: the operations of each model, in
 # JSON: a list of [id, expected version or false, body or false, milliseconds to live,
 # members of the indexes, unique fields, time of creation or false]; then a
-# string, its value, its milliseconds to live.
+# response to keep: its key or an empty string, its value, its milliseconds to live.
 # Returns 0; -1 when there is a response for the key, or -2 when a record has changed
 # since it was read or a value is taken, and then nothing is written.
 COMMIT = LuaScript(PRELUDE + """
