@@ -16,11 +16,21 @@ class Config:
     # Former secret keys: cursors that they signed are still taken.
     SECRET_KEY_FALLBACKS: list[str] = []
     # Features to mount: "all", or names as in myapp/features.py, comma-separated.
-    ENABLED_FEATURES = "all"
+    ENABLED_FEATURES: str | list[str] = "all"
     # SQLAlchemy URL; empty means SQLite in the instance folder.
     SQLALCHEMY_DATABASE_URI = ""
     # Keyword arguments for sqlalchemy.create_engine, such as {"pool_size": 5}.
     SQLALCHEMY_ENGINE_OPTIONS: dict[str, object] = {}
+    # Limits of PostgreSQL, MySQL and MariaDB inside a request, in seconds; each ends in
+    # a 503. Migrations and commands have none. Together they are to stay below harakiri
+    # in myapp.ini. First: how long it takes to connect.
+    DATABASE_CONNECT_TIMEOUT = 2.0
+    # How long a statement runs.
+    DATABASE_STATEMENT_TIMEOUT = 5.0
+    # How long a statement waits for the lock of another transaction.
+    DATABASE_LOCK_TIMEOUT = 2.0
+    # How long a request waits for a connection of the pool, on each engine.
+    DATABASE_POOL_TIMEOUT = 2.0
     # Seconds that SQLite waits for another writer before it gives up.
     SQLITE_BUSY_TIMEOUT = 5.0
     # Redis URL (redis, rediss or unix); empty means that a redis-server is started.

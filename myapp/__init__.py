@@ -23,12 +23,11 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> "App":
 
     folder = os.environ.get("MYAPP_INSTANCE_PATH")
     app = App(__name__, instance_path=os.path.abspath(folder) if folder else None)
-    load_config(app, test_config)
+    # Imported even when they are not mounted, so that migrations see their tables.
+    packages = {row.name: import_module(f"{__name__}.{row.name}") for row in FEATURES}
+    blueprints = {name: package.blueprint for name, package in packages.items()}
+    load_config(app, test_config, wiring.settings_of(blueprints.values()))
     wiring.init_app(app)
-    enabled = enabled_features(app, FEATURES)
-    for feature in FEATURES:
-        # Imported even when it is not mounted, so that migrations see its tables.
-        package = import_module(f"{__name__}.{feature.name}")
-        if feature in enabled:
-            wiring.mount(app, feature, package.blueprint)
+    for feature in enabled_features(app, FEATURES):
+        wiring.mount(app, feature, blueprints[feature.name])
     return app

@@ -1,9 +1,9 @@
 """The routes of the carts."""
 
-from myapp.carts.models import Cart
+from myapp.carts.models import WEEK, Cart
 from myapp.core.rest import feature_blueprint, routes_from_model
 
-blueprint, api = feature_blueprint("carts", __name__)
+blueprint, api = feature_blueprint("carts", __name__, {"CART_TTL": WEEK})
 carts = api.namespace("carts", path="/", description="Carts.")
 
 routes_from_model(carts, Cart)

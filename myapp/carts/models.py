@@ -4,7 +4,7 @@ from flask import current_app
 
 from myapp.core.stores.redis import RedisModel
 
-WEEK = 7 * 24 * 3600
+WEEK = 7 * 24 * 3600.0
 
 
 class Cart(RedisModel):
@@ -53,5 +53,5 @@ class Cart(RedisModel):
 
     @classmethod
     def seconds_to_live(cls) -> float:
-        """The setting ``CART_TTL``, in seconds; the default is a week."""
-        return float(current_app.config.get("CART_TTL", WEEK))
+        """The setting ``CART_TTL``, in seconds; 0 is no limit."""
+        return float(current_app.config["CART_TTL"])

@@ -11,8 +11,11 @@ class Feature:
     :param url_prefix: where its blueprint is mounted, such as ``/catalog``.
     :param access: who may call a route that states no access itself; a word of
         :data:`myapp.core.access.rules.ACCESS`.
+    :param stores: the stores that it uses beside those of the models that it serves,
+        such as ``("redis",)``; it is ready when all of them are.
     """
 
     name: str
     url_prefix: str
     access: str
+    stores: tuple[str, ...] = ()

@@ -1,5 +1,8 @@
 """Puts the rooms together, for each application and for each feature."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from flask import Flask
 
 from myapp.core import cli
@@ -29,6 +32,7 @@ def init_app(app: Flask) -> None:
     app.config["RESTX_INCLUDE_ALL_MODELS"] = True
     app.config["RESTX_MASK_SWAGGER"] = False
     app.extensions["features"] = {}
+    app.extensions["used_stores"] = {}
     app.extensions["schemas"] = Schemas()
     app.extensions["schemas"].add(PROBLEM_SCHEMA)
     app.extensions["stores"] = STORES
@@ -50,6 +54,14 @@ def init_app(app: Flask) -> None:
         complete_routes(app, blueprint.name, None)
 
 
+def settings_of(blueprints: Iterable[FeatureBlueprint]) -> dict[str, Any]:
+    """The settings of the features, with their defaults."""
+    found: dict[str, Any] = {}
+    for blueprint in blueprints:
+        found |= blueprint.settings
+    return found
+
+
 def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
     """Mount a feature: its routes, its schemas, and the access that they state.
 
@@ -58,7 +70,25 @@ def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
     """
     app.register_blueprint(blueprint, url_prefix=feature.url_prefix)
     app.extensions["features"][feature.name] = feature
+    app.extensions["used_stores"][feature.name] = stores_of(feature, blueprint)
     complete_routes(app, blueprint.name, feature.access)
+
+
+def stores_of(feature: Feature, blueprint: FeatureBlueprint) -> set[str]:
+    """The names of the stores that a feature uses.
+
+    :raises LookupError: when its row names a store that does not exist.
+    """
+    unknown = set(feature.stores) - {store.name for store in STORES}
+    if unknown:
+        raise LookupError(f"{feature.name} names unknown stores: {unknown}")
+    served = [
+        model
+        for namespace in blueprint.api.namespaces
+        for model in getattr(namespace, "served", ())
+    ]
+    related = [one.model for model in served for one in model.relations.values()]
+    return {*feature.stores, *(model.__store__ for model in [*served, *related])}
 
 
 def complete_routes(app: Flask, name: str, row: str | None) -> None:

@@ -9,6 +9,7 @@ from flask.sessions import SessionInterface
 from werkzeug.wrappers import Response as BaseResponse
 
 from myapp.core.http.access import may_call
+from myapp.core.http.edge import at_edge
 from myapp.core.http.methods import routes_at
 from myapp.core.schema import strict_json
 from myapp.core.schema.json_out import dumps
@@ -59,6 +60,23 @@ class App(Flask):
         super().__init__(import_name, static_folder="core/docs/static", **kwargs)
         # A path with double slashes is a 404, not a redirect in HTML.
         self.url_map.merge_slashes = False
+
+    def add_url_rule(
+        self,
+        rule: str,
+        endpoint: str | None = None,
+        view_func: Callable[..., Any] | None = None,
+        provide_automatic_options: bool | None = None,
+        **options: Any,
+    ) -> None:
+        """Add a route; the writes of its view function are committed at the edge."""
+        if view_func is not None:
+            known = self.view_functions.get(endpoint or view_func.__name__)
+            is_known = getattr(known, "__wrapped__", None) is view_func
+            view_func = known if is_known else at_edge(view_func)
+        super().add_url_rule(
+            rule, endpoint, view_func, provide_automatic_options, **options
+        )
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The view function itself. This application has no coroutines, and looking for

@@ -93,8 +93,9 @@ def description_of(view: View, method: str) -> Description | None:
     :param view: a view function of the application, made from a class or not.
     :param method: in upper case; HEAD has the description of GET.
     """
-    if isinstance(view, Described):
-        return view.description if method != "OPTIONS" else None
+    own: Description | None = getattr(view, "description", None)
+    if own is not None:
+        return own if method != "OPTIONS" else None
     descriptions = getattr(getattr(view, "view_class", None), "descriptions", {})
     found: Description | None = descriptions.get(
         "get" if method == "HEAD" else method.lower()

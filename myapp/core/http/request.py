@@ -23,7 +23,7 @@ REFUSED_IN_URL = re.compile(r"[\x00\ud800-\udfff]")
 
 def start_request() -> None:
     """Begin the state of this request."""
-    g.state = RequestState(reads_only=request.method in SAFE_METHODS)
+    g.state = RequestState(request.method in SAFE_METHODS, is_request=True)
 
 
 def check_url() -> None:

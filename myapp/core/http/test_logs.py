@@ -41,7 +41,7 @@ def site(
 
     def build(**settings: Any) -> Client:
         stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
-        usual = {"LOG_LEVEL": "INFO", "ENABLED_FEATURES": []}
+        usual = {"LOG_LEVEL": "INFO", "ENABLED_FEATURES": "catalog"}
         app = create_app({**stores, **usual, **settings})
         app.add_url_rule("/fails", view_func=public(fail))
         app.test_client_class = Client

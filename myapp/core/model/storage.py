@@ -12,6 +12,8 @@ class Storage:
     """The primitives of a store. They know no scope, hooks and rules: code calls the
     methods of a model that are built on them."""
 
+    #: The name of its store.
+    __store__: ClassVar[str]
     #: Fields that the scope compares with one value; each has an index.
     scoped_by: ClassVar[tuple[str, ...]] = ()
 

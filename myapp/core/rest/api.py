@@ -7,6 +7,7 @@ not registered.
 
 import inspect
 import sys
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -129,21 +130,30 @@ class FeatureBlueprint(Blueprint):
     """The blueprint of a feature, with its Api.
 
     :param about: what the feature is.
+    :param settings: its own settings, with their defaults.
     """
 
-    def __init__(self, name: str, import_name: str, about: str) -> None:
+    def __init__(
+        self, name: str, import_name: str, about: str, settings: Mapping[str, Any]
+    ) -> None:
         super().__init__(name, import_name)
+        self.settings = settings
         self.api = Api(self, version="1", title=name, description=about)
 
 
-def feature_blueprint(name: str, import_name: str) -> tuple[FeatureBlueprint, Api]:
+def feature_blueprint(
+    name: str, import_name: str, settings: Mapping[str, Any] | None = None
+) -> tuple[FeatureBlueprint, Api]:
     """The blueprint of a feature and its Api, described by the feature's docstring.
 
     :param name: as in the mount table.
     :param import_name: ``__name__`` of the feature's ``endpoints``.
+    :param settings: the feature's own settings, with their defaults; they are set as
+        those in ``default_config.py``, and have the type of the default.
     """
     package = sys.modules[import_name.rpartition(".")[0] or import_name]
-    blueprint = FeatureBlueprint(name, import_name, inspect.getdoc(package) or "")
+    about = inspect.getdoc(package) or ""
+    blueprint = FeatureBlueprint(name, import_name, about, settings or {})
     return blueprint, blueprint.api
 
 

@@ -13,7 +13,7 @@ from myapp.core.http.response import respond
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
 from myapp.core.rest.idempotency import respond_once
-from myapp.core.stores.transaction import in_transaction
+from myapp.core.stores.transaction import in_transaction, reading
 
 
 class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has no types
@@ -23,6 +23,8 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
     """
 
     init_every_request = False
+    #: See :func:`myapp.core.http.edge.at_edge`.
+    has_edge = True
     #: What each method takes and answers, by its name; :func:`describe` fills it.
     descriptions: ClassVar[Mapping[str, Description]] = {}
     #: The namespace that it is in.
@@ -42,7 +44,7 @@ class Resource(flask_restx.Resource):  # type: ignore[misc]  # flask-restx has n
         method = request.method
         view = getattr(self, "get" if method == "HEAD" else method.lower())
         if method in SAFE_METHODS:
-            result = view(**kwargs)
+            result = reading(view, **kwargs)
         elif self.kept_responses is not None and has_key(method):
             result = respond_once(self.kept_responses, view, **kwargs)
         else:

@@ -19,11 +19,13 @@ class RequestState:
     """The state of one request, or of one command.
 
     :param reads_only: whether its method may not write (GET, HEAD, OPTIONS).
+    :param is_request: whether it is a request; a command has no time limits.
     """
 
     __slots__ = (
         "started",
         "reads_only",
+        "is_request",
         "caller",
         "body",
         "statements",
@@ -32,10 +34,11 @@ class RequestState:
         "effects",
     )
 
-    def __init__(self, reads_only: bool = False) -> None:
+    def __init__(self, reads_only: bool = False, is_request: bool = False) -> None:
         #: The start of the request, in seconds of ``time.perf_counter``.
         self.started = time.perf_counter()
         self.reads_only = reads_only
+        self.is_request = is_request
         #: The caller, after the first look-up.
         self.caller: Any = UNREAD
         #: The JSON of the body, after it is parsed.

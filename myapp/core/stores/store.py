@@ -83,6 +83,10 @@ class Store:
     def ping(self) -> object:
         """Reach the database; raises one of ``errors`` when it cannot be reached."""
 
+    def warning(self) -> str | None:
+        """What in the configuration of the server may lose data, in one sentence."""
+        return None
+
     def is_retryable(self, error: Exception) -> bool:
         """Whether the store has rolled back a transaction that may succeed when it runs
         again, such as after a deadlock."""

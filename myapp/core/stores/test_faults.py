@@ -123,6 +123,45 @@ def test_full_redis_is_read_and_not_written(build: Any, fragile_redis: str) -> N
     client.put(f"{TICKETS}{kept['id']}", json={"text": "two"})
 
 
+def test_a_redis_that_may_evict_is_told(
+    build: Any, fragile_redis: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = build(REDIS_URL=fragile_redis).extensions["redis"]
+    assert "maxmemory" not in caplog.text
+    store.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        client = build(REDIS_URL=fragile_redis).test_client()
+        said = client.get("/health/ready").json["checks"]["redis"]["warning"]
+    finally:
+        store.config_set("maxmemory-policy", "noeviction")
+    assert said.startswith("Redis may delete records when its memory is full")
+    assert said in caplog.text
+    assert "warning" not in client.get("/health/ready").json["checks"]["redis"]
+
+
+@pytest.mark.parametrize("down", ["database", "redis", "both"])
+def test_ready_counts_the_stores_that_features_use(
+    build: Any, tmp_path: Path, down: str
+) -> None:
+    urls = {
+        "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path / 'no-such' / 'none.db'}",
+        "REDIS_URL": f"redis://{CLOSED}/0",
+    }
+    names = {"database": ["SQLALCHEMY_DATABASE_URI"], "redis": ["REDIS_URL"]}
+    chosen = {name: urls[name] for name in names.get(down, list(urls))}
+    nothing = create_app({**urls, "ENABLED_FEATURES": []}).test_client()
+    assert nothing.get("/health/ready").json["checks"] == {}
+    expect = 503 if down == "both" else 200
+    found = build(**chosen).test_client().get("/health/ready", expect=expect)
+    if down != "both":
+        assert found.json["status"] == "degraded"
+    used = {"catalog": "database", "carts": "redis"}
+    for feature, store in used.items():
+        assert found.json["features"][feature] is (down not in (store, "both"))
+        alone = create_app({**urls, "ENABLED_FEATURES": feature}).test_client()
+        assert list(alone.get("/health/ready").json["checks"]) == [store]
+
+
 @pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql+pymysql", "sqlite"])
 def test_database_down_is_503_for_sql_alone(
     build: Any, tmp_path: Path, scheme: str

@@ -59,7 +59,7 @@ from myapp import create_app
 from myapp.core.stores import transaction
 from myapp.core.testing.planted import plant
 
-commit = transaction.commit
+commit = transaction.commit_stores
 
 def work(order):
     def die():
@@ -67,7 +67,7 @@ def work(order):
             commit()
         os.kill(os.getpid(), signal.SIGKILL)
     client = plant(create_app(order["config"]), tables=False).test_client()
-    transaction.commit = die
+    transaction.commit_stores = die
     client.post(order["url"], json=order["body"], headers=order["headers"])
 
 for line in sys.stdin:

@@ -1,6 +1,7 @@
 """A store is what it registers: a third one needs a line in ``STORES``, and no more."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def client(
     stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url}
     app = create_app(stores)
     app.test_client_class = Client
-    plant(app, act=lambda: after_commit(lambda: store.note("effect")))
+    effect = partial(store.note, "effect")
+    plant(app, stores=(store.name,), act=partial(after_commit, effect))
     assert store.calls == ["check_config", "init_app"]
     store.calls.clear()
     yield app.test_client()
@@ -107,7 +109,7 @@ def test_a_read_asks_no_store_to_commit(client: Any, store: RecordingStore) -> N
 
 def test_an_effect_comes_after_the_commit(client: Any, store: RecordingStore) -> None:
     client.post(action("act"), expect=200)
-    assert store.calls == ["begin", "commit", "effect", "commit"]
+    assert store.calls == ["begin", "commit", "begin", "effect", "commit"]
 
 
 def test_a_retryable_error_runs_the_view_function_again(
@@ -140,6 +142,15 @@ def test_its_health_is_in_the_report(client: Any, store: RecordingStore) -> None
     assert_ready(client, database=True, redis=True, recording=True)
     store.failing["ping"] = ClientError("down")
     assert_ready(client, database=True, redis=True, recording=False)
+
+
+def test_a_row_names_stores_that_exist(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = make_database("sqlite", tmp_path)
+    app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
+    with pytest.raises(LookupError, match="planted names unknown stores: {'nosuch'}"):
+        plant(app, stores=("nosuch",))
 
 
 def test_settings_that_it_refuses_stop_the_start(

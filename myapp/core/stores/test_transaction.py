@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from flask import request
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, select
+from flask.views import MethodView
+from sqlalchemy import Engine, NullPool, create_engine, event, select
+from sqlalchemy.exc import DBAPIError
 
 from myapp.core.errors.problem import Problem
+from myapp.core.feature import Feature
 from myapp.core.http.app import App
+from myapp.core.http.description import describe
 from myapp.core.query.list_query import ListQuery
+from myapp.core.rest.api import feature_blueprint
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.transaction import after_commit
@@ -26,7 +32,9 @@ from myapp.core.testing.planted import (
     driver_of,
     lose_connection,
     plant,
+    postgresql_error,
 )
+from myapp.core.wiring import mount
 
 
 def write(*texts: str) -> None:
@@ -267,3 +275,139 @@ def test_what_a_get_writes_before_it_fails_is_not_kept(own_app: App) -> None:
     client: Any = plant(own_app, act=act).test_client()
     FlaskClient(own_app, own_app.response_class).get(action("act"))
     assert stored(client) == []
+
+
+def deadlock() -> DBAPIError:
+    """The error of a transaction that a database has ended."""
+    return postgresql_error("40P01")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_effect_writes_in_a_transaction_of_its_own(
+    own_app: App, alone: bool
+) -> None:
+    runs: list[str] = []
+
+    def again() -> None:
+        runs.append("effect")
+        write("effect", "more")
+        if runs.count("effect") == 1:
+            raise deadlock()
+        after_commit(lambda: write("later"))
+
+    def act() -> None:
+        runs.append("view")
+        write(*(["one"] if alone else ["one", "two"]))
+        for effect in (again, issue, lambda: {}["none"], lambda: write("last")):
+            after_commit(effect)
+
+    own_app.config["PROPAGATE_EXCEPTIONS"] = False
+    client: Any = plant(own_app, act=act).test_client()
+    assert_bare(client.post(action("act"), expect=500), "none")
+    assert runs == ["view", "effect", "effect"]
+    first = ["one"] if alone else ["one", "two"]
+    assert stored(client) == [*first, "effect", "more", "last", "later"]
+    assert stored(client, TICKETS) == ["ticket"]
+
+
+@pytest.mark.parametrize("wanted", [write, issue], ids=["sql", "redis"])
+def test_a_lone_write_is_followed_by_effects_that_write(
+    own_app: App, wanted: Any
+) -> None:
+    def listen(*_: Any, **__: Any) -> None:
+        after_commit(lambda: wanted("effect") if wanted is write else wanted())
+
+    client: Any = plant(own_app).test_client()
+    event.listen(Engine, "after_cursor_execute", listen, once=True)
+    client.post(NOTES, json={"text": "one"})
+    expected = ["one", "effect"] if wanted is write else ["one"]
+    assert stored(client) == expected
+    assert stored(client, TICKETS) == ([] if wanted is write else ["ticket"])
+
+
+def test_the_writes_of_a_plain_view_function_are_committed(own_app: App) -> None:
+    blueprint, _ = feature_blueprint("plain", __name__)
+    failures = [deadlock()]
+
+    @blueprint.post("/both")
+    @blueprint.post("/again")
+    def both() -> Any:
+        write(request.path)
+        issue()
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    @blueprint.post("/no")
+    @describe({201: None})
+    def no() -> Any:
+        write("no")
+        raise Problem("conflict")
+
+    class Old(MethodView):
+        def put(self) -> Any:
+            write("put")
+            return "done"
+
+    blueprint.add_url_rule("/old", view_func=Old.as_view("old"))
+    blueprint.add_url_rule("/older", view_func=Old.as_view("older"))
+    plant(own_app)
+    mount(own_app, Feature("plain", "/plain", "public"), blueprint)
+    client: Any = own_app.test_client()
+    plain = FlaskClient(own_app, own_app.response_class)
+    for method, path, status in (
+        ("POST", "/plain/both", 200),
+        ("POST", "/plain/again", 200),
+        ("POST", "/plain/no", 409),
+        ("PUT", "/plain/old", 200),
+    ):
+        assert plain.open(path, method=method).status_code == status
+    assert stored(client) == ["/plain/both", "/plain/again", "put"]
+    assert stored(client, TICKETS) == ["ticket", "ticket"]
+
+
+@pytest.mark.parametrize("act", [lambda: write("one"), issue], ids=["sql", "redis"])
+def test_a_write_in_a_get_is_a_bug_that_is_told(
+    own_app: App, act: Callable[[], None]
+) -> None:
+    own_app.config["PROPAGATE_EXCEPTIONS"] = False
+    client: Any = plant(own_app, act=act).test_client()
+    assert_bare(client.get(action("act"), expect=500))
+    assert (stored(client), stored(client, TICKETS)) == ([], [])
+
+
+def test_an_effect_of_a_get_happens(own_app: App) -> None:
+    happened: list[str] = []
+
+    def act() -> None:
+        after_commit(lambda: happened.append("effect"))
+
+    client: Any = plant(own_app, act=act).test_client()
+    client.get(action("act"))
+    assert happened == ["effect"]
+
+
+def test_a_column_that_changes_its_type_is_no_error(own_app: App) -> None:
+    """PostgreSQL refuses prepared statements of before the change."""
+    client: Any = plant(own_app).test_client()
+    note = client.post(NOTES, json={"text": "one"}).json
+    url = f"{NOTES}{note['id']}"
+
+    def several(method: str, **more: Any) -> None:
+        # psycopg prepares a statement that it has run five times.
+        for _ in range(8):
+            client.open(url, method=method, **more)
+
+    several("GET")
+    several("PATCH", json={"text": "two"})
+    with own_app.app_context():
+        types = {"postgresql": "ALTER COLUMN text TYPE", "mysql": "MODIFY text"}
+        change = types.get(sql.engine.dialect.name)
+        if change is not None:
+            migration = create_engine(sql.engine.url, poolclass=NullPool)
+            with migration.begin() as other:
+                change = f"ALTER TABLE planted_notes {change} VARCHAR(200)"
+                other.exec_driver_sql(change)
+    several("PATCH", json={"text": "three"})
+    several("GET")
+    assert stored(client) == ["three"]

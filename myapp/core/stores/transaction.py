@@ -2,12 +2,14 @@
 
 View functions, models and services ``flush()`` at most. The stores commit in the order
 in which they are registered: SQL first, then the writes to Redis, which are collected
-until then. The functions given to :func:`after_commit` are called last.
+until then. The functions given to :func:`after_commit` are called last, each in a
+transaction of its own.
 
 A view function may run again: when a record has changed between its read and its write,
 or when a database ends a deadlock. Nothing of the earlier run is stored then.
 """
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -15,8 +17,10 @@ from typing import Any
 
 from myapp.core.errors.problem import Problem
 from myapp.core.stores.faults import is_retryable
-from myapp.core.stores.state import Effect, RequestState, request_state
+from myapp.core.stores.state import Effect, request_state
 from myapp.core.stores.store import registered_stores
+
+log = logging.getLogger(__name__)
 
 # How often a view function runs again after a deadlock or serialization error.
 MAX_RETRIES = 3
@@ -38,7 +42,7 @@ def in_transaction(
     before_commit: Callable[[Any], None] | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Call a view function that may write, and commit its writes.
+    """Call a view function that may write, commit its writes, and call the effects.
 
     The commit is inside, so that a failed commit goes through the error handlers like
     an error of the view function; then nothing is stored and no effect is called.
@@ -47,6 +51,33 @@ def in_transaction(
     :param before_commit: called with the response, inside the transaction.
     :raises Problem: 409 when other requests changed the record each time.
     """
+    response = run_and_commit(view, lone_write, before_commit, **kwargs)
+    call_effects()
+    return response
+
+
+def reading(view: Callable[..., Any], **kwargs: Any) -> Any:
+    """Call a view function that only reads; once more when a store says that it may
+    succeed then."""
+    try:
+        response = view(**kwargs)
+    except Exception as error:
+        if not is_retryable(error):
+            raise
+        rollback()
+        response = view(**kwargs)
+    if request_state().effects:
+        call_effects()
+    return response
+
+
+def run_and_commit(
+    view: Callable[..., Any],
+    lone_write: bool = False,
+    before_commit: Callable[[Any], None] | None = None,
+    **kwargs: Any,
+) -> Any:
+    """Call a function and commit its writes; see :func:`in_transaction`."""
     failures = stale = 0
     stores, state = registered_stores(), request_state()
     while True:
@@ -56,7 +87,7 @@ def in_transaction(
             response = view(**kwargs)
             if before_commit is not None:
                 before_commit(response)
-            commit()
+            commit_stores()
             return response
         except StaleRead as error:
             stale += 1
@@ -77,32 +108,52 @@ def in_transaction(
 
 
 def commit() -> None:
-    """Commit each store in turn, then call the effects in the order in which they were
-    given.
+    """Commit what a command has written so far, then call the effects.
 
     :raises Problem: 409 when a store is committed, and a record in the next store has
         changed.
     """
-    state = request_state()
-    commit_stores(state)
-    effects, state.effects = state.effects, []
-    for effect in effects:
-        effect()
-        commit_stores(state)
+    commit_stores()
+    call_effects()
 
 
-def commit_stores(state: RequestState) -> None:
-    """Commit what this request has written so far."""
-    is_committed = False
+def commit_stores() -> None:
+    """Commit each store in turn.
+
+    :raises Problem: 409 when a store is committed, and the next one refuses: nothing
+        runs again after a commit.
+    """
+    is_committed, state = False, request_state()
     for store in registered_stores():
         try:
             is_committed = store.commit(state) or is_committed
-        except StaleRead as error:
-            if is_committed:
+        except Exception as error:
+            if is_committed and (isinstance(error, StaleRead) or is_retryable(error)):
                 raise Problem(
                     "conflict", "A record in another store has changed."
                 ) from error
             raise
+
+
+def call_effects() -> None:
+    """Call the effects in the order in which they were given, each in a transaction of
+    its own, so that one that fails undoes and stops no other.
+
+    :raises Exception: the first error of an effect.
+    """
+    state, failed = request_state(), None
+    while state.effects:
+        effects, state.effects = state.effects, []
+        for effect in effects:
+            later, state.effects = state.effects, []
+            try:
+                run_and_commit(effect)
+            except Exception as error:
+                log.error("an effect after the commit failed", exc_info=error)
+                failed = failed or error
+            state.effects = later + state.effects
+    if failed is not None:
+        raise failed
 
 
 def rollback() -> None:
@@ -117,7 +168,8 @@ def after_commit(effect: Effect) -> None:
     """Call a function after the commit of this request, and not when the request fails.
     Use it for effects outside the stores.
 
-    :param effect: called without arguments; an error in it is a 500, although the
-        transaction is committed.
+    :param effect: called without arguments, in a transaction of its own. It runs again
+        when what it writes collides with other requests. An error in it is a 500,
+        although the transaction of the request is committed.
     """
     request_state().effects.append(effect)

@@ -117,10 +117,16 @@ class PlantedTicket(RedisModel):
     read_schema = derive_read_schema(write_schema)
 
 
-def plant(app: App, tables: bool = True, **actions: Callable[[], object]) -> App:
+def plant(
+    app: App,
+    tables: bool = True,
+    stores: tuple[str, ...] = (),
+    **actions: Callable[[], object],
+) -> App:
     """Mount the feature on an application that has not served a request yet.
 
     :param tables: whether to make its tables, in the database of this test.
+    :param stores: what its row states.
     :param actions: functions that run for GET and POST on the URL of :func:`action`;
         their return value is ignored, and the response is a 200 without a body.
     """
@@ -130,7 +136,7 @@ def plant(app: App, tables: bool = True, **actions: Callable[[], object]) -> App
     for name, act in actions.items():
         members = {"get": view_of(act), "post": view_of(act)}
         api.namespace(name).route("/")(type(f"Act{name}", (Resource,), members))
-    mount(app, Feature("planted", PREFIX, "public"), blueprint)
+    mount(app, Feature("planted", PREFIX, "public", stores), blueprint)
     if tables:
         with app.app_context():
             PLANTED.create_all(sql.engine)
@@ -193,13 +199,22 @@ def assert_bare(response: Any, *secrets: str) -> None:
 
 
 def assert_ready(client: Any, **stores: bool) -> None:
-    """Check both health checks against the stores that should be up."""
-    expect = 200 if all(stores.values()) else 503
+    """Check the health checks against the stores that should be up. The features on
+    the others are ready, and so is the whole while there is one."""
+    expect = 200 if any(stores.values()) else 503
     response = client.get("/health/ready", expect=expect)
     found = {name: entry["ok"] for name, entry in response.json["checks"].items()}
     assert found == stores
+    features = response.json["features"]
+    assert features["planted"] is all(stores.values())
+    for feature, is_ready in features.items():
+        one = client.get(f"/health/ready/{feature}", expect=200 if is_ready else 503)
+        assert all(check["ok"] for check in one.json["checks"].values()) is is_ready
     if expect == 503:
         assert_unavailable(response)
+    else:
+        whole = all(features.values())
+        assert response.json["status"] == ("ok" if whole else "degraded")
     assert client.get("/health/live").json == {"status": "ok"}
 
 

@@ -39,6 +39,7 @@ HOLDERS = 10
 class RedisModel(Model):
     """A model in Redis. A subclass sets ``name`` and its schemas."""
 
+    __store__ = "redis"
     #: The name at the start of its keys.
     name: ClassVar[str]
 

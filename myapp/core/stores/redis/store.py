@@ -1,12 +1,15 @@
 """The Redis store: the part of Redis in each application and each request."""
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from redis import RedisError
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from myapp.core.errors.startup import ConfigError
@@ -16,6 +19,8 @@ from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.stores.redis.unit import commit_units
 from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store, check_instance_folder, read_url
+
+log = logging.getLogger(__name__)
 
 SCHEMES = ("redis", "rediss", "unix")
 
@@ -38,7 +43,8 @@ class RedisStore(Store):
 
     def init_app(self, app: Flask) -> None:
         """Start a server if no URL is configured, and make the client."""
-        if not app.config[self.setting]:
+        is_own = not app.config[self.setting]
+        if is_own:
             app.config[self.setting] = ensure_redis(Path(app.instance_path))
         timeout = app.config["REDIS_TIMEOUT"]
         redis_store.init_app(
@@ -49,6 +55,11 @@ class RedisStore(Store):
             # was lost.
             retry=Retry(NoBackoff(), 0),
         )
+        if not is_own:
+            with app.app_context(), suppress(RedisError):
+                warning = self.warning()
+                if warning is not None:
+                    log.warning(warning)
 
     def commit(self, state: RequestState) -> bool:
         """Run the script that makes the writes."""
@@ -65,6 +76,20 @@ class RedisStore(Store):
     def ping(self) -> object:
         """Run ``PING``."""
         return redis_store.ping()
+
+    def warning(self) -> str | None:
+        """Whether the server may evict records when its memory is full."""
+        try:
+            memory = redis_store.info("memory")
+        except NoPermissionError:
+            return None
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if policy == "noeviction":
+            return None
+        return (
+            f"Redis may delete records when its memory is full (maxmemory-policy is "
+            f"{policy}); use noeviction."
+        )
 
     def is_unavailable(self, error: Exception) -> bool:
         """Whether the server is unavailable, by the class or the text of the error."""

@@ -252,8 +252,11 @@ def unit_of(name: str, prefix: str) -> RedisUnit:
     """The writes of this request to a model.
 
     :param prefix: the prefix of the model's keys, with the colon.
+    :raises RuntimeError: in a request that may only read.
     """
     unit = pending_unit(name)
     if unit is None:
+        if request_state().reads_only:
+            raise RuntimeError("GET, HEAD and OPTIONS do not write")
         unit = request_state().units[name] = RedisUnit(prefix)
     return unit

@@ -25,8 +25,13 @@ from sqlalchemy import (
     event,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import QueuePool
 
+from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.sql.faults import is_stale_plan
+from myapp.core.stores.sql.limits import limit_requests
 from myapp.core.stores.state import request_state
 
 #: Rows with any number of columns.
@@ -110,12 +115,17 @@ def bind(app: Flask) -> None:
     url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app, url)
-    sql.init_app(app)
+    try:
+        sql.init_app(app)
+    except (TypeError, ArgumentError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"SQLALCHEMY_ENGINE_OPTIONS are refused: {reason}") from error
     migrate.init_app(app, sql, directory=str(Path(app.root_path).parent / "migrations"))
     with app.app_context():
         engine = sql.engine
     prepare_engine(engine)
     prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
+    limit_requests(engine, app.config)
     # An engine with the same connections and without listeners: it sends no BEGIN.
     autocommit = Engine(engine.pool, engine.dialect, engine.url)
     app.extensions["sql_autocommit"] = autocommit
@@ -136,10 +146,14 @@ def engine_options(app: Flask, url: str) -> dict[str, Any]:
     options.update(AUTOCOMMIT)
     stated = dict(app.config["SQLALCHEMY_ENGINE_OPTIONS"])
     connect = dict(stated.pop("connect_args", {}))
-    if make_url(url).get_dialect().name == "postgresql":
+    dialect: Any = make_url(url).get_dialect()
+    if dialect.name == "postgresql":
         # The last one of several options with a name counts, so ours comes last.
         given = connect.get("options", "")
         connect["options"] = f"{given} -c timezone=UTC".strip()
+    pool = stated.get("poolclass") or dialect.get_pool_class(make_url(url))
+    if issubclass(pool, QueuePool):
+        options["pool_timeout"] = app.config["DATABASE_POOL_TIMEOUT"]
     return {**options, **stated, "connect_args": connect}
 
 
@@ -174,6 +188,12 @@ def prepare_connections(engine: Engine, busy_timeout: float) -> None:
         @event.listens_for(engine, "connect")
         def keep_ids_as_text(connection: Any, _record: Any) -> None:
             connection.adapters.register_loader("uuid", TextLoader)
+
+        @event.listens_for(engine, "handle_error")
+        def leave_old_plans(context: Any) -> None:
+            if is_stale_plan(context.original_exception):
+                # The pool replaces all its connections, and the request runs again.
+                context.is_disconnect = True
 
     if engine.dialect.name == "sqlite":
 

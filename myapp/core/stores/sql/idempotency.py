@@ -17,10 +17,11 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.mysql import MEDIUMBLOB
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from myapp.core.model.idempotency_store import KeptResponse, KeyTaken, RequestKey
 from myapp.core.stores.sql.engine import Base, rows, sql
+from myapp.core.stores.sql.faults import is_lock_timeout
 from myapp.core.stores.sql.types import UtcDateTime
 from myapp.core.stores.transaction import commit
 
@@ -74,8 +75,10 @@ class SqlResponses:
         }
         try:
             sql.session.connection().execute(INSERT, values)
-        except IntegrityError as error:
-            raise KeyTaken from error
+        except DBAPIError as error:
+            if isinstance(error, IntegrityError) or is_lock_timeout(error):
+                raise KeyTaken from error
+            raise
 
 
 def guard(key: RequestKey, response: KeptResponse, life: float) -> None:

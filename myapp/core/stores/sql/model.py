@@ -60,6 +60,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     """
 
     __abstract__ = True
+    __store__ = "sql"
     __table__: ClassVar[Any]
 
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, sort_order=-3)

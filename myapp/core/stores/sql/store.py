@@ -11,7 +11,11 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from myapp.core.errors.startup import ConfigError
 from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
 from myapp.core.stores.sql.engine import BEGIN, bind, rows, sql
-from myapp.core.stores.sql.faults import is_database_unavailable, is_deadlock
+from myapp.core.stores.sql.faults import (
+    is_database_unavailable,
+    is_deadlock,
+    is_stale_plan,
+)
 from myapp.core.stores.sql.idempotency import SqlResponses, guard
 from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store, check_instance_folder, read_url
@@ -97,8 +101,9 @@ class SqlStore(Store):
         return rows(text("SELECT 1"))
 
     def is_retryable(self, error: Exception) -> bool:
-        """Whether the error is a deadlock or a serialization failure."""
-        return is_deadlock(error)
+        """Whether the error is a deadlock, a serialization failure, or a prepared
+        statement of before a migration."""
+        return is_deadlock(error) or is_stale_plan(getattr(error, "orig", None))
 
     def is_unavailable(self, error: Exception) -> bool:
         """Whether the database is unavailable, by the error codes of the drivers."""
