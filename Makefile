@@ -82,6 +82,10 @@ clients: .venv/.development clients/node_modules ## a Python client and TypeScri
 bench: .venv/.runtime ## measure the app beside its peers (wrk, PostgreSQL; BENCH="--rounds 2")
 	@$(BIN)/python bench/run.py $(BENCH)
 
+.PHONY: faults
+faults: .venv/.development ## kill and stop the app and its stores under load (FAULTS="--writes 3000")
+	@$(BIN)/python bench/faults.py $(FAULTS)
+
 .PHONY: clean
 clean: ## remove what was made here: .venv, caches, and the data in instance/
 	rm -rf clients/openapi*.json clients/python clients/typescript clients/node_modules screenshots
