@@ -5,8 +5,14 @@ from alembic.operations import MigrationScript
 from alembic.operations.ops import DropTableOp, ModifyTableOps, OpContainer
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
 
 from myapp.core.stores.sql import sql
+from myapp.core.stores.sql.migrating import (
+    check_foreign_keys,
+    guard_required_columns,
+    migrating,
+)
 
 
 def number_revision(
@@ -26,6 +32,7 @@ def number_revision(
     for part in (script.upgrade_ops, script.downgrade_ops):
         if part is not None:
             drop_tables_whole(part)
+    guard_required_columns(script.upgrade_ops)
     head = ScriptDirectory.from_config(context.config).get_current_head()
     script.rev_id = f"{int(head or 0) + 1:04d}"
 
@@ -51,17 +58,21 @@ def run() -> None:
         run_on(connection)
 
 
-def run_on(connection: object) -> None:
-    """Run in one transaction; on SQLite a changed table is created again and copied."""
+def run_on(connection: Connection) -> None:
+    """Run in one transaction, where the engine has transactions for tables; on SQLite a
+    changed table is created again and copied."""
     context.configure(
         connection=connection,
         target_metadata=sql.metadata,
         process_revision_directives=number_revision,
         render_as_batch=True,
         user_module_prefix="types.",
+        # SQLite has such transactions, too: the engine sends its BEGIN.
+        transactional_ddl=connection.dialect.name in ("sqlite", "postgresql"),
     )
-    with context.begin_transaction():
+    with migrating(connection), context.begin_transaction():
         context.run_migrations()
+        check_foreign_keys(connection)
 
 
 run()

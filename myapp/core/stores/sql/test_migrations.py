@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import Column, Connection, Index, Integer, MetaData, Table, inspect
+from sqlalchemy.exc import IntegrityError
 
+from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
 from myapp.core.stores.sql.engine import Base, sql
 from myapp.core.stores.sql.types import Varchar
@@ -138,21 +142,171 @@ def test_migrate_writes_the_next_number_or_nothing(tmp_path: Path) -> None:
     made = {path.name for path in (folder / "versions").glob("*.py")}
     kept = {path.name for path in (MIGRATIONS / "versions").glob("*.py")}
     assert kept < made
-    assert made - kept == {f"{len(kept) + 1:04d}_second.py"}
+    names = ("table", "by_hand", "column", "types")
+    numbered = {f"{len(kept) + n:04d}_{name}.py" for n, name in enumerate(names, 1)}
+    assert made - kept == numbered
+    for linter in (["black", "--check"], ["flake8"]):
+        lint = [sys.executable, "-m", *linter, str(folder)]
+        linted = subprocess.run(lint, cwd=ROOT, capture_output=True, text=True)
+        assert linted.returncode == 0, linted.stdout + linted.stderr
 
 
 # A new process, because tests have added models in this process.
 MIGRATE = """
 import sys
-from flask_migrate import migrate, upgrade
+from flask_migrate import migrate, revision, upgrade
 from sqlalchemy import Column, Integer, Table
 from myapp import create_app
-from myapp.core.stores.sql import sql
+from myapp.core.stores.sql import Varchar, sql
 database, folder = sys.argv[1:]
 stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": "unix:///not/asked.sock"}
 with create_app(stores).app_context():
     upgrade(directory=folder)
-    migrate(directory=folder, message="first")
-    Table("planted_next", sql.metadata, Column("id", Integer, primary_key=True))
-    migrate(directory=folder, message="second")
+    migrate(directory=folder, message="nothing")
+    made = Table("planted_next", sql.metadata, Column("id", Integer, primary_key=True))
+    migrate(directory=folder, message="table")
+    upgrade(directory=folder)
+    revision(directory=folder, message="by hand")
+    upgrade(directory=folder)
+    made.append_column(Column("stars", Integer, nullable=False))
+    migrate(directory=folder, message="column")
+    upgrade(directory=folder)
+    made.append_column(Column("word", Varchar(20)))
+    migrate(directory=folder, message="types")
+"""
+
+
+@contextmanager
+def written(app: App, folder: Path, upgrade_code: str) -> Iterator[str]:
+    """A folder with the migrations and one more."""
+    ignored = ignore_patterns("__pycache__")
+    copytree(MIGRATIONS, folder, ignore=ignored)
+    number = f"{len(revisions()) + 1:04d}"
+    text = MIGRATION.format(number, revisions()[-1], indent(upgrade_code, "    "))
+    (folder / "versions" / f"{number}_planted.py").write_text(text)
+    with app.app_context():
+        yield str(folder)
+
+
+MIGRATION = """
+import time
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "{}", "{}"
+def upgrade():
+{}
+"""
+ROWS = """
+INSERT INTO catalog_directors (id, created_at, updated_at, version, name)
+    VALUES ('01900000-0000-7000-8000-000000000001', {0}, {0}, 1, 'Varda');
+INSERT INTO catalog_movies
+    (id, created_at, updated_at, version, title, year, director_id, genres)
+    VALUES ('01900000-0000-7000-8000-000000000002', {0}, {0}, 1, 'Cléo', 1962,
+            '01900000-0000-7000-8000-000000000001', '[]');
+"""
+REFERENCES = "SELECT count(*) FROM catalog_movies WHERE director_id IS NOT NULL"
+
+
+def fill(app: App) -> None:
+    """Store a director and a film that refers to it."""
+    with connected(app) as connection:
+        for statement in ROWS.format("CURRENT_TIMESTAMP").split(";")[:-1]:
+            connection.exec_driver_sql(statement.strip())
+        connection.commit()
+
+
+def count(app: App, statement: str) -> int:
+    """The number that a statement counts."""
+    with connected(app) as connection:
+        return int(connection.exec_driver_sql(statement).scalar_one())
+
+
+@pytest.mark.parametrize("rule", ["", "SET NULL", "CASCADE"])
+def test_a_referenced_table_is_changed_and_keeps_its_references(
+    own_app: App, tmp_path: Path, rule: str
+) -> None:
+    fill(own_app)
+    code = f"""
+with op.batch_alter_table("catalog_movies") as batch:
+    batch.drop_constraint("fk_catalog_movies_director_id", type_="foreignkey")
+    batch.create_foreign_key("fk_catalog_movies_director_id", "catalog_directors",
+                             ["director_id"], ["id"], ondelete={rule or None!r})
+with op.batch_alter_table("catalog_directors") as batch:
+    batch.alter_column("name", type_=sa.String(250), existing_type=sa.String(200),
+                       existing_nullable=False)
+"""
+    with written(own_app, tmp_path / "migrations", code) as folder:
+        upgrade(directory=folder)
+    assert count(own_app, REFERENCES) == 1
+    assert count(own_app, "SELECT count(*) FROM catalog_directors") == 1
+    if own_app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
+        assert count(own_app, "PRAGMA foreign_keys") == 1
+
+
+def test_references_to_nothing_are_refused_and_nothing_is_changed(
+    own_app: App, tmp_path: Path
+) -> None:
+    fill(own_app)
+    code = 'op.execute("DELETE FROM catalog_directors")'
+    with written(own_app, tmp_path / "migrations", code) as folder:
+        with pytest.raises((SystemExit, IntegrityError)):
+            upgrade(directory=folder)
+    assert count(own_app, REFERENCES) == 1
+    assert count(own_app, "SELECT count(*) FROM catalog_directors") == 1
+    number = revisions()[-1]
+    versions = "SELECT count(*) FROM alembic_version WHERE version_num = '%s'"
+    assert count(own_app, versions.replace("%s", number)) == 1
+
+
+def test_a_required_column_needs_a_value_for_the_rows_that_exist(
+    own_app: App, tmp_path: Path
+) -> None:
+    code = """
+op.require_empty("catalog_directors", "stars")
+with op.batch_alter_table("catalog_directors") as batch:
+    batch.add_column(sa.Column("stars", sa.Integer(), nullable=False))
+"""
+    fill(own_app)
+    with written(own_app, tmp_path / "migrations", code) as folder:
+        # Flask-Migrate prints the error in one line.
+        with pytest.raises(SystemExit) as raised:
+            upgrade(directory=folder)
+        assert isinstance(raised.value.__context__, ConfigError)
+        assert str(raised.value.__context__).startswith(
+            "catalog_directors has rows, and its new column stars is required: give"
+        )
+        with sql.engine.begin() as connection:
+            connection.exec_driver_sql("DELETE FROM catalog_movies")
+            connection.exec_driver_sql("DELETE FROM catalog_directors")
+        upgrade(directory=folder)
+
+
+def test_two_upgrades_at_once_run_one_after_the_other(
+    own_app: App, tmp_path: Path
+) -> None:
+    code = 'op.create_table("planted_once", sa.Column("id", sa.Integer()))'
+    slow = f"time.sleep(0.5)\n{code}"
+    with written(own_app, tmp_path / "migrations", slow) as folder:
+        with ThreadPoolExecutor() as pool:
+            programs = [pool.submit(run_upgrade, own_app, folder) for _ in range(3)]
+        ended = [one.result() for one in programs]
+    assert [one.returncode for one in ended] == [0] * 3, [one.stderr for one in ended]
+    assert "planted_once" in tables(own_app)
+
+
+def run_upgrade(app: App, folder: str) -> subprocess.CompletedProcess[str]:
+    """Upgrade in a process of its own."""
+    database = app.config["SQLALCHEMY_DATABASE_URI"]
+    program = [sys.executable, "-c", UPGRADE, database, folder]
+    return subprocess.run(program, cwd=ROOT, capture_output=True, text=True, timeout=90)
+
+
+UPGRADE = """
+import sys
+from flask_migrate import upgrade
+from myapp import create_app
+database, folder = sys.argv[1:]
+stores = {"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": "unix:///not/asked.sock"}
+with create_app(stores).app_context():
+    upgrade(directory=folder)
 """
