@@ -19,10 +19,12 @@ Slug = Literal[
     "not-acceptable",
     "conflict",
     "gone",
+    "length-required",
     "precondition-failed",
     "too-large",
     "uri-too-long",
     "unsupported-media-type",
+    "range-not-satisfiable",
     "unprocessable",
     "precondition-required",
     "too-many-requests",
@@ -104,6 +106,12 @@ KINDS: dict[Slug, Kind] = {
         "Read the record again, then change the request.",
     ),
     "gone": Kind(410, "Gone", "This existed and will not return.", "Do not ask again."),
+    "length-required": Kind(
+        411,
+        "Length required",
+        "The body came in chunks, without its length.",
+        "Send Content-Length, not Transfer-Encoding.",
+    ),
     "precondition-failed": Kind(
         412,
         "Precondition failed",
@@ -124,6 +132,12 @@ KINDS: dict[Slug, Kind] = {
         "Unsupported media type",
         "The Content-Type or Content-Encoding of the body is not accepted here.",
         "Send one of the types in the Accept-Post or Accept-Patch header, not encoded.",
+    ),
+    "range-not-satisfiable": Kind(
+        416,
+        "Range not satisfiable",
+        "The file does not have this range of bytes.",
+        "Ask for a range within the length in Content-Range.",
     ),
     "unprocessable": Kind(
         422,

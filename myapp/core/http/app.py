@@ -1,11 +1,14 @@
 """The application class: Flask with strict JSON, JSON responses and OPTIONS."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import urlsplit, urlunsplit
 
 from flask import Flask, Request, Response, request
 from flask.json.provider import JSONProvider
 from flask.sessions import SessionInterface
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from myapp.core.http.access import may_call
@@ -77,6 +80,19 @@ class App(Flask):
         super().add_url_rule(
             rule, endpoint, view_func, provide_automatic_options, **options
         )
+
+    def raise_routing_exception(self, request: Request) -> NoReturn:
+        """Refuse a request that no route matches. A redirect, as of ``/x`` to ``/x/``,
+        does not repeat the host that the client sent; two slashes at the start of a
+        path would be a host, too."""
+        error = request.routing_exception
+        if not isinstance(error, RequestRedirect):
+            super().raise_routing_exception(request)
+        parts = urlsplit(error.new_url)
+        path = "/" + parts.path.lstrip("/")
+        response = self.response_class(status=error.code)
+        response.headers["Location"] = urlunsplit(("", "", path, parts.query, ""))
+        raise HTTPException(response=response)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """The view function itself. This application has no coroutines, and looking for

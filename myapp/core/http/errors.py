@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from myapp.core.errors.kinds import BY_STATUS, Slug
 from myapp.core.errors.problem import Problem
 from myapp.core.http.methods import methods_of
-from myapp.core.http.response import problem_response
+from myapp.core.http.response import PROBLEM_TYPE, problem_response
 from myapp.core.stores.faults import is_unavailable
 from myapp.core.stores.store import Store
 
@@ -40,6 +40,14 @@ def handle_http_error(error: HTTPException) -> Any:
     return problem_response(slug, headers=headers)
 
 
+def check_precondition(response: Response) -> Response:
+    """Make a problem document of a 412 of Werkzeug, which carries the whole file."""
+    if response.status_code == 412 and response.mimetype != PROBLEM_TYPE:
+        response.close()
+        return problem_response("precondition-failed")
+    return response
+
+
 def handle_store_error(error: Exception) -> Response:
     """Respond with 503 when a store cannot be reached, and with 500 when the code used
     it wrongly."""
@@ -53,6 +61,7 @@ def handle_store_error(error: Exception) -> Response:
 def init_app(app: Flask) -> None:
     """Register the handlers, including those for the errors of each store."""
     app.register_error_handler(HTTPException, handle_http_error)
+    app.after_request(check_precondition)
     stores: tuple[Store, ...] = app.extensions["stores"]
     for error in (error for store in stores for error in store.errors):
         app.register_error_handler(error, handle_store_error)

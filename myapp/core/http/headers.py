@@ -59,6 +59,8 @@ class ResponseHeaders:
         sent = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = sent if SANE_REQUEST_ID.match(sent) else str(uuid_utils.uuid7())
         environ[REQUEST_ID] = request_id
+        # An empty path means the root (RFC 9110 section 4.2.3); some servers send none.
+        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
         is_secure = environ["wsgi.url_scheme"] == "https"
 
         def start(status: str, headers: Headers, *exc_info: Any) -> Any:

@@ -46,6 +46,16 @@ def check_url() -> None:
             raise Problem("bad-request", "The URL is not UTF-8, or contains NUL.")
 
 
+def check_length() -> None:
+    """Refuse a body of unknown length, unless the server reads chunks itself.
+
+    :raises Problem: 411.
+    """
+    environ = request.environ
+    if "HTTP_TRANSFER_ENCODING" in environ and not environ.get("wsgi.input_terminated"):
+        raise Problem("length-required")
+
+
 def read_json(types: Sequence[str] = (JSON_TYPE,), accept: str = "Accept-Post") -> Any:
     """The body of this request as a value; parsed once.
 
@@ -129,3 +139,4 @@ def init_app(app: Flask) -> None:
     """Check every request before any other code runs."""
     app.before_request(start_request)
     app.before_request(check_url)
+    app.before_request(check_length)
