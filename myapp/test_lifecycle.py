@@ -134,7 +134,7 @@ def test_new_features_pass_their_tests_and_leave_nothing(
     checkout.test(more={"TEST_DATABASE_URLS": urls})
     checkout.python("flask", "db", "upgrade")
     for name in reversed(made):
-        checkout.python("flask", "remove-feature", name)
+        checkout.python("flask", "remove-feature", name, "--yes")
     assert checkout.run("git", "status", "--porcelain") == ""
     checkout.python("flask", "db", "check")
 
@@ -145,7 +145,7 @@ def test_what_others_may_have_run_is_dropped_by_a_migration(
     new = ("flask", "new-feature", "notes", "--store", "sql")
     checkout.python(*new, "--field", "text:string")
     checkout.run("git", "add", "--all")
-    said = checkout.python("flask", "remove-feature", "notes")
+    said = checkout.python("flask", "remove-feature", "notes", "--yes")
     assert "flask db upgrade" in said
     *_, drop = sorted(checkout.root.glob("migrations/versions/*.py"))
     assert drop.name.endswith("_drop_notes.py")

@@ -4,31 +4,18 @@ A client of the old description must work with the new description: the server s
 accepts what the client sends, and the client still knows what it gets. So the schema of
 a request may only accept more, and the schema of a response may only allow less: no new
 type, no new value. New paths, fields and statuses are compatible. Changed bounds in a
-response are compatible too, because no generated client relies on them.
+response are compatible too, because no generated client relies on them. The names of
+operations and components are names in generated clients.
 
 Written here because the existing tools are programs in other languages, and the Python
 libraries stop at draft-04 of JSON Schema.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from myapp.core.docs.keywords import Break, branches_of, differences
 from myapp.core.schema.strict_json import JSON
-
-# A schema accepts less when a keyword of LEAST grows, or a keyword of MOST shrinks.
-LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-# Keywords that are only compared for equality: no rule says which value accepts more.
-OPAQUE = """
-allOf if then else not contains dependentRequired dependentSchemas patternProperties
-propertyNames prefixItems unevaluatedItems unevaluatedProperties
-""".split()
-ALL_TYPES = frozenset("null boolean integer number string array object".split())
-ALTERNATIVES = re.compile(r"\(([^()|]*(?:\|[^()|]*)*)\)|\{0,(\d+)\}")
-
-#: The place of a break, and its description.
-Break = tuple[str, str]
 
 
 def find_breaks(old: JSON, new: JSON) -> list[Break]:
@@ -46,6 +33,11 @@ def find_breaks(old: JSON, new: JSON) -> list[Break]:
                 found.append((where, "is gone"))
             else:
                 found += comparison.operation(where, operation, there)
+    components = [one.get("components", {}).get("schemas", {}) for one in (old, new)]
+    for name in components[0]:
+        if name not in components[1]:
+            # A generated client has a class with this name.
+            found.append((f"component {name}", "is gone"))
     return list(dict.fromkeys(found))
 
 
@@ -64,6 +56,9 @@ class Comparison:
         """One method of one path."""
         if new.get("security") and new["security"] != old.get("security"):
             yield where, f"asks for other credentials: {new['security']}"
+        name = old.get("operationId")
+        if name is not None and name != new.get("operationId"):
+            yield where, f"its operationId is {new.get('operationId')}, was {name}"
         yield from self.parameters(where, old, new)
         yield from self.body(f"{where} body", old, new)
         for status, answer in old["responses"].items():
@@ -101,9 +96,12 @@ class Comparison:
 
     def answer(self, where: str, old: JSON, new: JSON) -> Iterator[Break]:
         """The response with one status."""
-        for name in old.get("headers", {}):
-            if name not in new.get("headers", {}):
+        for name, header in old.get("headers", {}).items():
+            there = new.get("headers", {}).get(name)
+            if there is None:
                 yield f"{where} header {name}", "is gone"
+            elif header.get("required") and not there.get("required"):
+                yield f"{where} header {name}", "may now be missing"
         content = old.get("content", {}), new.get("content", {})
         yield from self.content(where, *content, False)
 
@@ -143,8 +141,9 @@ class Comparison:
             else:
                 yield f"{where} /{name}", "is gone"
         for keyword in ("items", "additionalProperties"):
-            one, other = old.get(keyword), new.get(keyword)
-            if isinstance(one, dict) and isinstance(other, dict):
+            one, other = old.get(keyword, True), new.get(keyword, True)
+            if one is not other and False not in (one, other):
+                one, other = ({} if part is True else part for part in (one, other))
                 yield from self.schema(f"{where} /*", one, other, sent)
 
     def branches(self, where: str, old: JSON, new: JSON, sent: bool) -> Iterator[Break]:
@@ -175,107 +174,6 @@ def dereferenced(document: JSON, schema: Any) -> JSON:
     return dict(schema)
 
 
-def branches_of(schema: JSON) -> list[JSON]:
-    """The branches of a schema; the schema itself, when it has no branches."""
-    return list(schema.get("anyOf") or schema.get("oneOf") or [schema])
-
-
 def branch_name(schema: JSON) -> str:
     """A branch in a few words."""
     return str(schema.get("$ref", "").rpartition("/")[2] or schema.get("type", schema))
-
-
-def differences(where: str, old: JSON, new: JSON, sent: bool) -> Iterator[Break]:
-    """The breaks in the keywords of two schemas, except keywords that hold schemas."""
-    yield from (
-        (where, what)
-        for what in (
-            *type_differences(old, new, sent),
-            *value_differences(old, new, sent),
-            *required_differences(old, new, sent),
-            *(bound_differences(old, new) if sent else ()),
-        )
-    )
-    for keyword in OPAQUE:
-        if old.get(keyword) != new.get(keyword):
-            yield where, f"{keyword} has changed"
-
-
-def types_of(schema: JSON) -> frozenset[str]:
-    """The types that a schema allows."""
-    stated = schema.get("type", ALL_TYPES)
-    types = {stated} if isinstance(stated, str) else set(stated)
-    return frozenset(types | {"integer"} if "number" in types else types)
-
-
-def type_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
-    """Types that requests can no longer have, or that are new in responses."""
-    before, after = types_of(old), types_of(new)
-    if len(branches_of(old)) > 1 or len(branches_of(new)) > 1:
-        # The branches state the types.
-        before = after = ALL_TYPES
-    for name in sorted(before - after if sent else after - before):
-        yield f"may no longer be {name}" if sent else f"may now be {name}"
-    one, other = old.get("format"), new.get("format")
-    if one != other and (other if sent else one):
-        yield f"its format is {other}, was {one}"
-
-
-def value_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
-    """Values that are gone, or that are new in a response."""
-    before, after = values_of(old), values_of(new)
-    if before is None and after is not None and sent:
-        yield f"takes nothing but {', '.join(map(repr, after))}"
-    if before is not None and after is None and not sent:
-        yield f"may now be other than {', '.join(map(repr, before))}"
-    for value in before or () if after is not None else ():
-        if value not in (after or ()):
-            yield f"{value!r} is gone"
-    for value in after or () if before is not None and not sent else ():
-        if value not in (before or ()):
-            yield f"may now be {value!r}"
-
-
-def values_of(schema: JSON) -> list[Any] | None:
-    """The values that a schema lists, or ``None``."""
-    return [schema["const"]] if "const" in schema else schema.get("enum")
-
-
-def required_differences(old: JSON, new: JSON, sent: bool) -> Iterator[str]:
-    """Members that are now required, or that may now be missing."""
-    before, after = set(old.get("required", ())), set(new.get("required", ()))
-    for name in sorted(after - before if sent else before - after):
-        yield f"/{name} is now required" if sent else f"/{name} may now be missing"
-    if sent and old.get("additionalProperties", True) is not False:
-        if new.get("additionalProperties", True) is False:
-            yield "takes no other members now"
-
-
-def bound_differences(old: JSON, new: JSON) -> Iterator[str]:
-    """Bounds that have become tighter."""
-    for keywords, sign in ((LEAST, 1), (MOST, -1)):
-        for name in keywords:
-            one, other = old.get(name), new.get(name)
-            if other is not None and (one is None or sign * other > sign * one):
-                yield f"{name} is {other}, was {'nothing' if one is None else one}"
-    for name in ("multipleOf", "uniqueItems"):
-        if new.get(name) and new[name] != old.get(name):
-            yield f"{name} is {new[name]}, was {old.get(name)}"
-    if "pattern" in new:
-        yield from pattern_differences(old.get("pattern"), new["pattern"])
-
-
-def pattern_differences(old: str | None, new: str) -> Iterator[str]:
-    """The breaks of a changed pattern: it is compatible when it only adds alternatives
-    or repetitions, and otherwise it is a break."""
-    if old is None or ALTERNATIVES.sub("", old) != ALTERNATIVES.sub("", new):
-        if old != new:
-            yield f"its pattern is {new}, was {old}"
-        return
-    for one, other in zip(ALTERNATIVES.finditer(old), ALTERNATIVES.finditer(new)):
-        kept = (other[1] or "").split("|")
-        gone = [name for name in (one[1] or "").split("|") if name not in kept]
-        if gone:
-            yield f"no longer takes {' or '.join(gone)}"
-        elif int(one[2] or 0) > int(other[2] or 0):
-            yield f"its pattern is {new}, was {old}"

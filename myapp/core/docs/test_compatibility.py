@@ -21,17 +21,19 @@ FIELDS: dict[str, Any] = {
     "owner": {"anyOf": [{"$ref": "#/components/schemas/owner"}, {"type": "null"}]},
     "code": {"type": "string", "pattern": "^(x|y)(,(x|y)){0,3}$"},
 }
+LIMIT = {"type": "integer", "default": 20}
 DOCUMENT: Any = {
     "paths": {
         "/things": {
             "get": {
+                "operationId": "list_things",
                 "parameters": [
-                    {"in": "query", "name": "limit", "schema": {"type": "integer"}},
+                    {"in": "query", "name": "limit", "schema": LIMIT},
                     {"in": "query", "name": "sort", "schema": FIELDS["code"]},
                 ],
                 "responses": {
                     "200": {
-                        "headers": {"Link": {}},
+                        "headers": {"Link": {}, "ETag": {"required": True}},
                         "content": {"application/json": {"schema": {"$ref": READ}}},
                     },
                     "404": {},
@@ -52,6 +54,7 @@ DOCUMENT: Any = {
             "read": {"properties": FIELDS, "required": ["title"]},
             "owner": {
                 "type": "object",
+                "additionalProperties": False,
                 "properties": {"boss": {"$ref": "#/components/schemas/owner"}},
             },
         }
@@ -75,6 +78,14 @@ def changed(*path: Any, to: Any = None) -> Any:
 def field(of: str, name: str, to: Any = None) -> Any:
     """The document with a changed field in one of its schemas."""
     return changed("components", "schemas", of, "properties", name, to=to)
+
+
+def renamed() -> Any:
+    """The document with another name of a component."""
+    document = json.loads(json.dumps(DOCUMENT).replace("schemas/owner", "schemas/boss"))
+    components = document["components"]["schemas"]
+    components["boss"] = components.pop("owner")
+    return document
 
 
 GET, POST = ("paths", "/things", "get"), ("paths", "/things", "post")
@@ -134,6 +145,30 @@ BREAKS: list[tuple[Any, str, str]] = [
         SENT,
         "takes no other members now",
     ),
+    (
+        changed(*GET, "operationId", to="all_things"),
+        "GET /things",
+        "operationId is all",
+    ),
+    (changed(*GET, "parameters", 0, "schema", "default", to=50), "limit", "is 50, was"),
+    (changed(*GET, "parameters", 0, "schema", "default"), "limit", "is None, was 20"),
+    (
+        changed(*GET, "responses", "200", "headers", "ETag", "required", to=False),
+        f"{SHOWN} header ETag",
+        "may now be missing",
+    ),
+    (
+        changed("components", "schemas", "owner", "additionalProperties", to=True),
+        f"{SHOWN} /owner",
+        "owner is a new alternative",
+    ),
+    (field("read", "tags", {"type": "array"}), f"{SHOWN} /tags /*", "may now be null"),
+    (
+        field("read", "title", {"type": "string", "format": "uri"}),
+        f"{SHOWN} /title",
+        "its format is uri",
+    ),
+    (renamed(), "component owner", "is gone"),
     (field("read", "day", {"type": ["string", "null"]}), SHOWN, "may now be null"),
     (field("read", "day", {"type": "string"}), f"{SHOWN} /day", "its format is None"),
     (
@@ -158,7 +193,9 @@ ADDITIONS = [
     changed("paths", "/more", to=DOCUMENT["paths"]["/things"]),
     changed("paths", "/things", "delete", to={"responses": {"204": {}}}),
     changed(*GET, "responses", "429", to={}),
-    changed(*GET, "parameters", 0, "schema", to={"type": ["integer", "string"]}),
+    changed(
+        *GET, "parameters", 0, "schema", to={**LIMIT, "type": ["integer", "string"]}
+    ),
     changed(
         *(*GET, "parameters", 1, "schema"),
         to={"type": "string", "pattern": "^(x|y|z)(,(x|y|z)){0,4}$"},

@@ -92,7 +92,7 @@ def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
     name, known = names.feature, scaffolds()
     if store not in known:
         raise FieldError(f"{store!r} is not a store; use one of: {', '.join(known)}")
-    if not NAME.match(name) or keyword.iskeyword(name) or name == "core":
+    if not NAME.match(name) or keyword.iskeyword(name):
         raise FieldError(
             f"{name!r} is not a name for a feature; use a plural: invoices"
         )
@@ -101,8 +101,16 @@ def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
     is_taken = any(scaffold.is_taken(name) for scaffold in known.values())
     if tree.folder(name).exists() or is_taken:
         raise FieldError(f"{name} exists already")
+    if name in names_of_core() or tree.folder(name).with_suffix(".py").exists():
+        raise FieldError(f"{name} is a name or a URL of the application itself")
     unused_schema(names, current_app.extensions["schemas"].by_id)
     return known[store]
+
+
+def names_of_core() -> set[str]:
+    """The first parts of the URLs that belong to no feature, and the blueprints."""
+    rules = current_app.url_map.iter_rules()
+    return {"core", *current_app.blueprints, *(one.rule.split("/")[1] for one in rules)}
 
 
 def open_doors(tree: Tree, name: str, fields: Fields) -> list[Path]:
@@ -130,18 +138,26 @@ def open_doors(tree: Tree, name: str, fields: Fields) -> list[Path]:
 
 @click.command("remove-feature")
 @click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask before something is lost.")
 @with_appcontext
-def remove_feature(name: str) -> None:
+def remove_feature(name: str, yes: bool) -> None:
     """Remove a feature: its folder, its row, its doors and its tables.
 
     If only this checkout has the migration of the feature, it is undone and deleted;
-    else a new migration drops the tables. Keys in Redis stay.
+    else a new migration drops the tables. Keys in Redis stay. The command asks before
+    it deletes a file that git does not track, or a table with rows.
     """
     tree = this_tree()
     if name not in current_app.extensions["features"]:
         raise click.ClickException(f"there is no feature {name}")
     stores = scaffolds().values()
     refuse_used(tree, name, stores)
+    lost = [str(path) for path in tree.untracked(name)]
+    for scaffold in stores:
+        lost += scaffold.filled(name)
+    if lost and not yes:
+        click.echo("This will be lost:\n  " + "\n  ".join(lost))
+        click.confirm(f"Remove {name}?", abort=True)
     left = [scaffold for scaffold in stores if not scaffold.undo(tree, name)]
     doors = tree.doors()
     tree.set_doors({pair for pair in doors if name not in pair})

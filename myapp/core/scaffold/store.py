@@ -52,6 +52,10 @@ class StoreScaffold:
         """
         return []
 
+    def filled(self, feature: str) -> list[str]:
+        """What would be lost with a feature, in words: ``the rows of films``."""
+        return []
+
     def undo(self, tree: Tree, feature: str) -> bool:
         """Undo :meth:`add`, before the feature is removed.
 

@@ -26,6 +26,7 @@ from myapp.core.schema.validator import Validator
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.scaffold import SqlScaffold, undo_migration
 from myapp.core.testing import draw
+from myapp.core.testing.planted import NOTES, plant
 
 TABLE = '''"""The mount table."""
 
@@ -129,7 +130,7 @@ def test_a_feature_that_is_none_is_refused(
     assert why in flask(*NEW, *arguments)
 
 
-@pytest.mark.parametrize("name", ["Gammas", "core", "class", "alpha", "1s", "a-b", ""])
+@pytest.mark.parametrize("name", ["Gammas", "class", "alpha", "1s", "a-b", ""])
 def test_a_name_that_is_none_is_refused(flask: Callable[..., Any], name: str) -> None:
     told = flask("new-feature", name, "--store", "redis", *GOOD)
     assert "not a name for a feature" in told or "exists already" in told
@@ -185,7 +186,12 @@ def test_a_feature_is_written_and_taken_back(
     own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_app, "root_path", str(tree.package))
-    before = {path: path.read_bytes() for path in tree.root.rglob("*.*")}
+
+    def files() -> dict[Path, bytes]:
+        every = [path for path in tree.root.rglob("*.*") if ".db" not in path.name]
+        return {path: path.read_bytes() for path in every}
+
+    before = files()
     options = [part for text in FIELDS.split() for part in ("--field", text)]
     new = ["new-feature", "gammas", "--store", "redis", *options]
     said = own_app.test_cli_runner().invoke(args=new)
@@ -196,9 +202,36 @@ def test_a_feature_is_written_and_taken_back(
         assert ast.get_docstring(ast.parse(path.read_text()))
     feature = Feature("gammas", "/gammas", "public")
     monkeypatch.setitem(own_app.extensions["features"], "gammas", feature)
-    said = own_app.test_cli_runner().invoke(args=["remove-feature", "gammas"])
+    run = own_app.test_cli_runner()
+    asked = run.invoke(args=["remove-feature", "gammas"], input="n\n")
+    assert asked.exit_code == 1
+    assert "This will be lost:" in asked.output and "models.py" in asked.output
+    assert tree.folder("gammas").exists()
+    said = run.invoke(args=["remove-feature", "gammas", "--yes"])
     assert said.output == "removed gammas\n"
-    assert {path: path.read_bytes() for path in tree.root.rglob("*.*")} == before
+    assert files() == before
+
+
+@pytest.mark.parametrize("name", ["static", "health", "docs", "core", "features"])
+def test_a_name_of_the_application_is_refused(
+    own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(own_app, "root_path", str(tree.package))
+    new = ["new-feature", name, "--store", "redis", "--field", "a:string"]
+    said = own_app.test_cli_runner().invoke(args=new)
+    assert said.exit_code == 1
+    assert f"{name} " in said.output and "Error" in said.output
+    assert not tree.folder(name).exists()
+
+
+def test_rows_that_would_be_lost_are_named(own_app: App) -> None:
+    client = plant(own_app).test_client()
+    lost = "the rows of planted_notes"
+    with own_app.app_context():
+        assert lost not in SqlScaffold().filled("core")
+    client.post(NOTES, json={"text": "one"})
+    with own_app.app_context():
+        assert lost in SqlScaffold().filled("core")
 
 
 def test_a_reference_opens_a_door(

@@ -37,6 +37,28 @@ class Tree:
             return False
         return told.returncode == 0
 
+    def untracked(self, feature: str) -> list[Path]:
+        """The files of a feature that git does not have as they are, and so would be
+        lost; all of them without git."""
+        folder = self.folder(feature)
+        files = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and "__pycache__" not in path.parts
+        ]
+        command = ["git", "status", "--porcelain", "--ignored", "-z", "--", str(folder)]
+        command.insert(2, "--untracked-files=all")
+        try:
+            told = subprocess.run(
+                command, cwd=self.root, capture_output=True, text=True
+            )
+        except FileNotFoundError:
+            return files
+        if told.returncode:
+            return files
+        changed = {self.root / line[3:] for line in told.stdout.split("\0") if line}
+        return [path for path in files if path in changed]
+
     def add_row(self, name: str, url_prefix: str, access: str) -> None:
         """Add a row at the end of the mount table."""
         lines, table = self._table("FEATURES")

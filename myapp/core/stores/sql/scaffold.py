@@ -16,6 +16,7 @@ import click
 from alembic.runtime.migration import MigrationContext
 from flask import current_app
 from flask_migrate import downgrade
+from sqlalchemy import inspect, select, table
 
 from myapp.core.scaffold.fields import DIGITS, FieldError, Fields
 from myapp.core.scaffold.store import Imports, StoreScaffold
@@ -81,6 +82,16 @@ class SqlScaffold(StoreScaffold):
     def add(self, tree: Tree, feature: str) -> list[Path]:
         """Write the migration that creates the tables."""
         return write_migration(tree, feature)
+
+    def filled(self, feature: str) -> list[str]:
+        """The tables with rows."""
+        with sql.engine.connect() as connection:
+            known = set(inspect(connection).get_table_names())
+            return [
+                f"the rows of {name}"
+                for name in sorted(tables_of(feature) & known)
+                if connection.execute(select(1).select_from(table(name)).limit(1)).all()
+            ]
 
     def undo(self, tree: Tree, feature: str) -> bool:
         """Undo and delete the migration, if only this checkout has it."""
