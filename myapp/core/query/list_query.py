@@ -225,12 +225,12 @@ def parse_filter(
 
 
 def parse_words(model: Queryable, text: str | None) -> tuple[str, ...]:
-    """The words of a search, in lower case."""
+    """The words of a search."""
     if text is None:
         return ()
     if not model.searchable:
         raise invalid_parameter("q", f"is unknown; known are {known_names(model)}")
-    words = text.lower().split()
+    words = text.split()
     if not 1 <= len(words) <= MAX_WORDS:
         raise invalid_parameter("q", f"must have 1 to {MAX_WORDS} words")
     return tuple(words)

@@ -3,6 +3,7 @@ order, pages and refusals."""
 
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,6 +22,7 @@ from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.model.model import Model
 from myapp.core.model.record import Relation
+from myapp.core.query.search import fold
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
@@ -77,6 +79,16 @@ def write_schema(name: str, properties: JSON, *required: str) -> JSON:
         "required": list(required),
         "additionalProperties": False,
     }
+
+
+def is_cased(character: str) -> bool:
+    """Whether a character has another case."""
+    return character.lower() != character or character.upper() != character
+
+
+def folds(word: str, text: str) -> bool:
+    """Whether a text has a word, in any case."""
+    return "".join(map(fold, word)) in "".join(map(fold, text))
 
 
 class Declared:
@@ -378,6 +390,20 @@ class Things(Queries):
                 ]
             assert self.found(client, q=query) == wanted, query
             assert bool(wanted) is (query in SEARCHES)
+
+    def test_every_cased_letter_is_found_in_any_case(self, client: Client) -> None:
+        cased = [chr(n) for n in range(sys.maxunicode) if is_cased(chr(n))]
+        assert len(cased) > 2800
+        # Many records at once, with as many words as a search may have.
+        groups = ["".join(cased[n : n + 8]) for n in range(0, len(cased), 8)]
+        bodies = [{"label": f"<{group}>", "rank": 0} for group in groups]
+        self.plant(client, bodies)
+        for group in groups:
+            for query in (group, group.swapcase(), group.casefold()):
+                wanted = {f"<{group}>"} if folds(query, group) else set()
+                found = self.found(client, q=query)
+                assert {one["label"] for one in found} >= wanted, query
+                assert all(folds(query, one["label"]) for one in found), query
 
     def test_a_hidden_field_is_not_searched(self, client: Client) -> None:
         record = self.make(client)

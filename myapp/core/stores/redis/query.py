@@ -8,6 +8,7 @@ is 0, and there is no value. No value contains NUL, since requests with NUL are 
 and NUL sorts before every other character.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,6 +19,7 @@ import orjson
 from myapp.core.model.record import Document, Documents
 from myapp.core.query.filters import Filter, sort_key
 from myapp.core.query.list_query import ListQuery
+from myapp.core.query.search import pattern_of
 from myapp.core.stores.redis.client import LuaScript
 from myapp.core.stores.redis.unit import PRELUDE
 
@@ -243,8 +245,9 @@ def passes(document: Document, query: ListQuery, model: Walked) -> bool:
         values = model.typed(document, [one.field for one in query.filters])
         if not all(condition.matches(values) for condition in query.filters):
             return False
-    texts = [str(document[name] or "").lower() for name in model.searchable]
-    return all(any(word in text for text in texts) for word in query.words)
+    texts = [str(document[name] or "") for name in model.searchable]
+    patterns = [pattern_of(word) for word in query.words]
+    return all(any(re.search(one, text) for text in texts) for one in patterns)
 
 
 def in_order(documents: Documents, query: ListQuery, typed: TypeOf) -> Documents:

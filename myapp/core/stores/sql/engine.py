@@ -105,11 +105,6 @@ def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         return cast(CursorResult[Any], connection.execute(statement, parameters))
 
 
-def lower_unicode(text: str | None) -> str | None:
-    """``lower()`` of SQLite for all of Unicode."""
-    return text and text.lower()
-
-
 def bind(app: Flask) -> None:
     """Bind ``sql`` and the migrations to an application."""
     url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
@@ -199,7 +194,6 @@ def prepare_connections(engine: Engine, busy_timeout: float) -> None:
 
         @event.listens_for(engine, "connect")
         def set_up(connection: Any, _record: Any) -> None:
-            connection.create_function("lower", 1, lower_unicode, deterministic=True)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute(f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}")
             connection.execute("PRAGMA journal_mode = WAL")

@@ -6,7 +6,6 @@ order of an index ``(field, id)`` on every engine; NULLS LAST has the order of a
 on no engine.
 """
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -26,9 +25,9 @@ from sqlalchemy import (
     tuple_,
 )
 
-from myapp.core.query.list_query import ListQuery, Sort
-from myapp.core.stores.sql.types import lower
 from myapp.core.query.filters import Filter
+from myapp.core.query.list_query import ListQuery, Sort
+from myapp.core.query.search import pattern_of
 
 Parameters = dict[str, Any]
 SURROGATES = range(0xD800, 0xE000)
@@ -88,8 +87,7 @@ def parameters_of(query: ListQuery) -> Parameters:
             result[f"above{number}"] = successor(values[0])
         result[f"filter{number}"] = values if condition.operator == "in" else values[0]
     for number, word in enumerate(query.words):
-        literal = re.sub("([/%_])", r"/\1", word)
-        result[f"word{number}"] = f"%{literal}%"
+        result[f"word{number}"] = pattern_of(word)
     for number, value in enumerate(query.after or ()):
         result[f"after{number}"] = value
     return result
@@ -133,8 +131,8 @@ def match_conditions(shape: Shape) -> list[ColumnElement[bool]]:
         conditions.append(condition(shape.table.c[field], operator, number, count))
     for number in range(shape.words):
         word: Any = bindparam(f"word{number}")
-        fields = [lower(shape.table.c[name]) for name in shape.searchable]
-        conditions.append(or_(*(field.like(word, escape="/") for field in fields)))
+        fields = [shape.table.c[name] for name in shape.searchable]
+        conditions.append(or_(*(field.regexp_match(word) for field in fields)))
     return conditions
 
 

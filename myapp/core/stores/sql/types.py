@@ -6,8 +6,6 @@ from typing import Any, cast
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Numeric, String
 from sqlalchemy.dialects import mysql, postgresql
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from myapp.core.schema.strict_json import MAX_INTEGER
@@ -105,21 +103,6 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def __repr__(self) -> str:
         return "UtcDateTime()"
-
-
-class lower(GenericFunction[str]):
-    """``lower()`` for all of Unicode. In the collation of ``Varchar``, PostgreSQL
-    changes only ASCII. SQLite changes only ASCII, so ``engine.py`` replaces its
-    ``lower()`` by that of Python."""
-
-    type = String()
-    inherit_cache = True
-
-
-@compiles(lower, "postgresql")
-def lower_by_unicode(element: Any, compiler: Any, **kwargs: Any) -> str:
-    """``lower()`` with the root collation of ICU."""
-    return f'lower({compiler.process(element.clauses, **kwargs)} COLLATE "und-x-icu")'
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
