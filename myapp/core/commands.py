@@ -1,24 +1,18 @@
 """``flask dev``, ``flask seed``, ``flask new-secret``, and the names of the shell."""
 
 import logging
-import os
 import secrets
-import signal
-import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
-from werkzeug.serving import is_running_from_reloader, run_simple
+from werkzeug.serving import is_running_from_reloader
 
+from myapp.core.development import open_socket, serve_child, supervise
 from myapp.core.rest.api import api_of
 from myapp.core.stores.store import registered_stores
-
-# Seconds between two checks that the reloader still runs.
-PARENT_CHECK = 0.5
 
 
 @click.command("seed")
@@ -38,24 +32,16 @@ def seed() -> None:
 def dev(host: str, port: int) -> None:
     """Migrate, load demo data, and serve; reload when code changes."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    if not is_running_from_reloader():
-        for store in registered_stores():
-            store.upgrade()
-        click.get_current_context().invoke(seed)
-        echo_urls(app, f"http://{host}:{port}")
-    else:
-        threading.Thread(target=end_with_parent, daemon=True).start()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    run_simple(host, port, app, use_reloader=True, use_debugger=False, threaded=True)
-
-
-def end_with_parent() -> None:
-    """End this process when the reloader that started it has ended."""
-    parent = os.getppid()
-    # No system call that works everywhere reports the end of a parent, so this polls.
-    while os.getppid() == parent:
-        time.sleep(PARENT_CHECK)
-    os.kill(os.getpid(), signal.SIGKILL)
+    if is_running_from_reloader():
+        serve_child(app, host, port)
+        return
+    server = open_socket(host, port)
+    for store in registered_stores():
+        store.upgrade()
+    click.get_current_context().invoke(seed)
+    echo_urls(app, f"http://{host}:{port}")
+    supervise(server, Path(app.root_path).parent)
 
 
 def echo_urls(app: Flask, base: str) -> None:

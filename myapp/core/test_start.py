@@ -76,6 +76,17 @@ class Server:
                 error.close()
             return None
 
+    def problem(self, path: str) -> Any:
+        """The JSON of a response that says that the server failed; else ``None``."""
+        try:
+            urllib.request.urlopen(self.base + path, timeout=DEADLINE).close()
+        except urllib.error.HTTPError as error:
+            with error:
+                return json.load(error)
+        except OSError:
+            pass
+        return None
+
     def wait_for(self, path: str) -> Any:
         """Wait for a response with status 200, and return its JSON."""
 
@@ -167,11 +178,31 @@ def test_the_server_for_development_shows_data_reloads_and_ends_with_ctrl_c(
     server.wait_for("/problems/after-reload")
     assert server.get("/health/ready")["status"] == "ok"
     assert server.redis_pid() == redis_pid
+    assert "Traceback" not in server.log.read_text()
+
+    # A mistake is told to the client and in the terminal; the server goes on after it.
+    code = server.tree.joinpath("myapp", "core", "errors", "startup.py")
+    right = code.read_text()
+    code.write_text(f"{right}\nthis goes wrong\n")
+    problem = eventually(lambda: server.problem("/catalog/movies/"))
+    assert problem["title"] == "The code has an error"
+    assert problem["detail"] == "SyntaxError: invalid syntax"
+    assert any("this goes wrong" in line for line in problem["traceback"])
+    assert "SyntaxError" in server.log.read_text()
+    code.write_text(right)
+    assert server.wait_for("/health/ready")["status"] == "ok"
+
+    again = [sys.executable, "-m", "flask", "dev"]
+    told = subprocess.run(
+        again, cwd=server.tree, env=server.env, capture_output=True, text=True
+    )
+    assert told.returncode == 1
+    assert f"Port {server.port} is in use" in told.stderr
+    assert "/docs" not in told.stdout
 
     server.signal_all(signal.SIGINT)
     eventually(lambda: not is_running(redis_pid))
     assert server.get("/health/live") is None
-    assert "Traceback" not in server.log.read_text()
 
 
 def test_uwsgi_serves_in_production_starts_after_a_kill_and_ends_with_sigterm(
