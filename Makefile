@@ -26,10 +26,12 @@ help: ## list the targets
 
 .venv/.runtime: requirements.txt | .venv/.python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m myapp.core.stores.redis.program
 	@touch $@
 
 .venv/.development: requirements.txt requirements-dev.txt | .venv/.python
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m myapp.core.stores.redis.program
 	@touch $@ .venv/.runtime
 
 .PHONY: run

