@@ -214,3 +214,26 @@ def test_an_offset_that_is_none_is_refused(offset: str) -> None:
     schema = {"type": "string", "format": "date-time"}
     assert errors(schema, f"2026-01-01T00:00:00{offset}")
     assert not errors(schema, "2026-01-01T00:00:00+10:59")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "valid"),
+    [
+        ("iri", "http://ƒøø.ßår/?∂éœ=πîx#πîüx", True),
+        ("iri", "http://[2001:db8::1]/é", True),
+        ("iri", "urn:x:\U0001f600", True),
+        ("iri", "http://a/?\ue000", True),
+        ("iri", "http://a/\ue000", False),
+        ("iri", "http://a/\ufffe", False),
+        ("iri", "http://a/é b", False),
+        ("iri", "http://a/%zz", False),
+        ("iri", "/é", False),
+        ("iri-reference", "/é?a#b", True),
+        ("iri-reference", "", True),
+        ("iri-reference", "\\é", False),
+        ("iri-reference", "#é#", False),
+    ],
+)
+def test_an_iri_is_a_uri_when_it_is_mapped(kind: str, text: str, valid: bool) -> None:
+    validator = Validator({"type": "string", "format": kind})
+    assert (not list(validator.errors(text))) is valid
