@@ -59,8 +59,11 @@ class ResponseHeaders:
         sent = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = sent if SANE_REQUEST_ID.match(sent) else str(uuid_utils.uuid7())
         environ[REQUEST_ID] = request_id
-        # An empty path means the root (RFC 9110 section 4.2.3); some servers send none.
-        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
+        # An empty path means the root (RFC 9110 section 4.2.3).
+        if environ.get("PATH_INFO") == "":
+            environ["PATH_INFO"] = "/"
+        # uWSGI passes on what is no HTTP, such as the start of TLS, without a method.
+        environ.setdefault("REQUEST_METHOD", "GET")
         is_secure = environ["wsgi.url_scheme"] == "https"
 
         def start(status: str, headers: Headers, *exc_info: Any) -> Any:

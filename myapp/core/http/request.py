@@ -27,12 +27,17 @@ def start_request() -> None:
 
 
 def check_url() -> None:
-    """Refuse NUL and bytes that are not UTF-8 in the path and the query.
+    """Refuse NUL and bytes that are not UTF-8 in the path and the query, and a URL of
+    which uWSGI has dropped a part, because its buffer was full.
 
-    :raises Problem: 400.
+    :raises Problem: 400 or 414.
     """
     environ = request.environ
-    path, query = environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", "")
+    path, query = environ.get("PATH_INFO"), environ.get("QUERY_STRING")
+    if path is None or query is None:
+        if "uwsgi.version" in environ:
+            raise Problem("uri-too-long")
+        path, query = path or "", query or ""
     if path.isascii() and query.isascii() and "\x00" not in path and "%" not in query:
         return
     # WSGI hands bytes over as Latin-1 (PEP 3333).

@@ -50,11 +50,28 @@ def open_raw(client: Any, **environ: Any) -> tuple[str, dict[str, str], bytes]:
     return told[0], told[1], body
 
 
-@pytest.mark.parametrize("path", ["", None])
-def test_an_empty_path_is_the_root(site: Client, path: str | None) -> None:
-    status, headers, _ = open_raw(site, PATH_INFO=path)
+def test_an_empty_path_is_the_root(site: Client) -> None:
+    status, headers, _ = open_raw(site, PATH_INFO="")
     assert status == "200 OK"
     assert "location" not in headers
+
+
+@pytest.mark.parametrize("dropped", ["PATH_INFO", "QUERY_STRING"])
+def test_a_url_of_which_uwsgi_has_dropped_a_part_is_too_long(
+    site: Client, dropped: str
+) -> None:
+    sent: dict[str, Any] = {"PATH_INFO": "/carts/", dropped: None}
+    status, _, body = open_raw(site, **sent, **{"uwsgi.version": b"2.0.30"})
+    assert status == "414 REQUEST URI TOO LONG"
+    assert b"/problems/uri-too-long" in body
+    # PEP 3333 allows other servers to leave them out.
+    status, _, _ = open_raw(site, PATH_INFO="/carts/", QUERY_STRING=None)
+    assert status == "200 OK"
+
+
+def test_what_is_no_http_is_answered(site: Client) -> None:
+    status, _, _ = open_raw(site, REQUEST_METHOD=None, PATH_INFO="/nowhere")
+    assert status == "404 NOT FOUND"
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,14 @@ does both, a connection of the other kind is replaced when it is taken from the 
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import psycopg
-from flask import has_app_context
+from flask import g
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError
-
-from myapp.core.stores.state import request_state
 
 # Seconds that the client waits longer than the server is allowed to work.
 GRACE = 1.0
@@ -25,29 +24,10 @@ IN_REQUEST = "in_request"
 
 def in_request() -> bool:
     """Whether a request runs, and not a command."""
-    return has_app_context() and request_state().is_request
-
-
-class LimitedConnection(psycopg.Connection[Any]):
-    """A connection to PostgreSQL that is closed when a reply does not come in time."""
-
-    #: Seconds to wait for a reply; ``None`` for no limit.
-    reply_timeout: float | None = None
-
-    def wait(
-        self, gen: Any, interval: float = 0.1, timeout: float | None = None
-    ) -> Any:
-        """Wait for the server; see :meth:`psycopg.Connection.wait`.
-
-        :raises psycopg.OperationalError: when time is over.
-        """
-        try:
-            return super().wait(gen, interval, timeout or self.reply_timeout)
-        except psycopg.OperationalError:
-            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
-                # Nobody reads the reply of this statement when it comes.
-                self.pgconn.finish()
-            raise
+    try:
+        return bool(g.state.is_request)
+    except (AttributeError, RuntimeError):
+        return False
 
 
 def limit_postgresql(engine: Engine, config: Mapping[str, Any]) -> None:
@@ -59,17 +39,26 @@ def limit_postgresql(engine: Engine, config: Mapping[str, Any]) -> None:
     )
 
     @event.listens_for(engine, "do_connect")
-    def connect(_dialect: Any, _record: Any, cargs: Any, cparams: Any) -> Any:
-        cparams.setdefault(
-            "connect_timeout", math.ceil(config["DATABASE_CONNECT_TIMEOUT"])
-        )
-        if not in_request():
-            return LimitedConnection.connect(*cargs, **cparams)
-        # The options of the configuration come later and count.
-        cparams["options"] = f"{limits} {cparams['options']}"
-        connection = LimitedConnection.connect(*cargs, **cparams)
-        connection.reply_timeout = statement + GRACE
-        return connection
+    def limit(_dialect: Any, _record: Any, _cargs: Any, cparams: Any) -> None:
+        seconds = math.ceil(config["DATABASE_CONNECT_TIMEOUT"])
+        cparams.setdefault("connect_timeout", seconds)
+        if in_request():
+            # The options of the configuration come later and count.
+            cparams["options"] = f"{limits} {cparams['options']}"
+
+    @event.listens_for(engine, "connect")
+    def limit_replies(connection: Any, _record: Any) -> None:
+        if in_request():
+            connection.wait = partial(connection.wait, timeout=statement + GRACE)
+
+    @event.listens_for(engine, "handle_error")
+    def give_up(context: Any) -> None:
+        error, connection = context.original_exception, context.connection
+        if isinstance(error, psycopg.OperationalError) and connection is not None:
+            driver = connection.connection.driver_connection
+            if driver.info.transaction_status == TransactionStatus.ACTIVE:
+                # Nobody reads the reply of this statement when it comes.
+                context.is_disconnect = True
 
 
 def limit_mysql(engine: Engine, config: Mapping[str, Any]) -> None:
