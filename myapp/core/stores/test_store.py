@@ -13,13 +13,20 @@ from myapp.core import wiring
 from myapp.core.errors import ConfigError, Problem
 from myapp.core.loading import import_when_used
 from myapp.core.scaffold.store import StoreScaffold
+from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Store
 from myapp.core.stores.transaction import StaleRead, after_commit
 from myapp.core.testing import Client
 from myapp.core.testing.fixture import StoreFixture
-from myapp.core.testing.planted import NOTES, action, assert_ready, plant
+from myapp.core.testing.planted import (
+    NOTES,
+    PlantedTicket,
+    action,
+    assert_ready,
+    plant,
+)
 
 
 class ClientError(Exception):
@@ -167,3 +174,9 @@ def test_settings_that_it_refuses_stop_the_start(
 def test_what_only_developers_need_is_where_the_store_says(store: Store) -> None:
     assert isinstance(import_when_used(store.scaffold)(), StoreScaffold)
     assert isinstance(import_when_used(store.fixture)(), StoreFixture)
+
+
+def test_two_models_of_one_name_are_refused() -> None:
+    members = {"name": PlantedTicket.name, "write_schema": PlantedTicket.write_schema}
+    with pytest.raises(TypeError, match="has the name of .*PlantedTicket: planted-"):
+        type("Other", (RedisModel,), members)

@@ -34,6 +34,8 @@ from myapp.core.stores.redis.unit import RedisUnit, pending_unit, unit_of
 
 # More documents than can have a unique value, unless many have expired.
 HOLDERS = 10
+# The place of the class by the name of each model in Redis.
+NAMED: dict[str, str] = {}
 
 
 class RedisModel(Model):
@@ -42,6 +44,18 @@ class RedisModel(Model):
     __store__ = "redis"
     #: The name at the start of its keys.
     name: ClassVar[str]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse the name of another model, whose keys would be mixed with its own.
+
+        :raises TypeError: with the other model.
+        """
+        super().__init_subclass__(**kwargs)
+        if "name" in cls.__dict__:
+            place = f"{cls.__module__}.{cls.__qualname__}"
+            other = NAMED.setdefault(cls.name, place)
+            if other != place:
+                raise TypeError(f"{place} has the name of {other}: {cls.name}")
 
     @classmethod
     def seconds_to_live(cls) -> float | None:
