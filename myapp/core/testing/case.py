@@ -38,6 +38,12 @@ def meaning(schema: JSON, value: Any) -> Any:
     return MEANINGS[schema["format"]](value) if known else value
 
 
+def moment_of(record: Any) -> datetime:
+    """When a record was changed; as text, a moment without a fraction sorts after one
+    with a fraction."""
+    return datetime.fromisoformat(record["updated_at"])
+
+
 class ResourceCase(Bodies):
     """A resource under test. A subclass states ``url``, ``model`` and ``body``, and the
     rest where it applies."""

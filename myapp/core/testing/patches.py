@@ -10,7 +10,7 @@ import pytest
 
 from myapp.core.errors import KINDS, pointer
 from myapp.core.schema import JSON
-from myapp.core.testing.case import ResourceCase
+from myapp.core.testing.case import ResourceCase, moment_of
 from myapp.core.testing.client import Client
 from myapp.core.testing.patch_cases import (
     IMPOSSIBLE,
@@ -115,7 +115,7 @@ class Patches(ResourceCase):
             if change is None:
                 continue
             response = self.send_patch(client, record, change, kind)
-            assert response.json["updated_at"] > record["updated_at"]
+            assert moment_of(response.json) > moment_of(record)
             assert response.headers["ETag"] == self.tag(record, record["version"] + 1)
             self.assert_kept(response.json, change)
             assert self.rest_of(response.json, name) == self.rest_of(record, name)
