@@ -158,6 +158,15 @@ def children_of(pid):
         return []
 
 
+def send(pid, number):
+    """Send a signal; return whether the process still exists."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def wait_for(is_ready, seconds=30):
     """Wait until a function returns true."""
     deadline = time.monotonic() + seconds
@@ -193,11 +202,7 @@ class Faults(threading.Thread):
         while time.monotonic() < end and not self.stop.is_set():
             workers = children_of(self.app.process.pid)
             if workers:
-                try:
-                    os.kill(random.choice(workers), signal.SIGKILL)
-                    self.kills += 1
-                except ProcessLookupError:
-                    pass
+                self.kills += send(random.choice(workers), signal.SIGKILL)
             time.sleep(min(PAUSE, max(0, end - time.monotonic())))
 
     def restart(self, store):
@@ -211,13 +216,10 @@ class Faults(threading.Thread):
         """Stop a store for seconds."""
         pids, start = store.pids(), time.monotonic()
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
         self.pause(STOPPED)
         for pid in pids:
-            try:
-                os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
+            send(pid, signal.SIGCONT)
         self.outages.append((store.name, "hang", start, time.monotonic()))
 
     def cut(self, store):
