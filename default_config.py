@@ -67,9 +67,16 @@ class DevelopmentConfig(Config):
 
 
 class TestingConfig(Config):
-    """For the test suite. Its fixtures set the stores."""
+    """For the test suite. Its fixtures set the stores. A busy machine reaches no time
+    limit here; the tests of the limits set their own."""
 
     TESTING = True
+    DATABASE_CONNECT_TIMEOUT = 30.0
+    DATABASE_STATEMENT_TIMEOUT = 30.0
+    DATABASE_LOCK_TIMEOUT = 30.0
+    DATABASE_POOL_TIMEOUT = 30.0
+    SQLITE_BUSY_TIMEOUT = 30.0
+    REDIS_TIMEOUT = 10.0
     SECRET_KEY = "testing-only"
     SQLALCHEMY_DATABASE_URI = "sqlite:////nonexistent/set-by-the-fixtures.db"
     REDIS_URL = "unix:///nonexistent/set-by-the-fixtures.sock"
