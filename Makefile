@@ -8,6 +8,10 @@ BIN := .venv/bin
 TEST_DATABASE_URLS ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres mysql+pymysql://root@127.0.0.1:3306/
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/15
 
+# The tests that run once more on a Redis Cluster, which each test process starts.
+ON_CLUSTER := myapp/carts myapp/core/model myapp/core/query myapp/core/rest myapp/core/stores \
+	--ignore myapp/core/stores/redis -k "redis or kept or cart"
+
 # One process for each core; each process has its own databases.
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 
@@ -49,9 +53,10 @@ test: .venv/.development ## the whole suite on SQLite and a Redis of its own
 	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q $(PARALLEL)
 
 .PHONY: test-all
-test-all: .venv/.development clients/node_modules ## the suite on every engine, with branch coverage of core
+test-all: .venv/.development clients/node_modules ## the suite on every engine, and on a Redis Cluster, with branch coverage of core
 	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" TEST_EXTERNAL=1 \
 		$(BIN)/coverage run -m pytest -q $(PARALLEL)
+	@TEST_REDIS_URL=cluster $(BIN)/coverage run -m pytest -q $(PARALLEL) $(ON_CLUSTER)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 

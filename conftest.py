@@ -63,6 +63,12 @@ def pytest_collection_modifyitems(
         items[:] = [item for item in items if item not in left]
 
 
+def pytest_unconfigure() -> None:
+    """End the servers of this test process."""
+    for fixture in FIXTURES.values():
+        fixture.stop()
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Redis of this run."""

@@ -33,7 +33,8 @@ class Config:
     DATABASE_POOL_TIMEOUT = 2.0
     # Seconds that SQLite waits for another writer before it gives up.
     SQLITE_BUSY_TIMEOUT = 5.0
-    # Redis URL (redis, rediss or unix); empty means that a redis-server is started.
+    # Redis URL (redis, rediss or unix); redis+cluster://host:port,host:port is a
+    # cluster; empty means that a redis-server is started.
     REDIS_URL = ""
     # Seconds to wait for a connection to Redis, and for each of its replies.
     REDIS_TIMEOUT = 0.5

@@ -146,6 +146,7 @@ class SeamNote(RedisModel):
     """A line in Redis."""
 
     name = "seam-note"
+    slot = "seam"
     write_schema = body_schema("seam-note", ["text"], text=TEXT)
 
 
@@ -153,6 +154,7 @@ class SeamBill(Billed, RedisModel):
     """An invoice in Redis."""
 
     name = "seam-bill"
+    slot = "seam"
     lines = SeamNote
     write_schema = body_schema("seam-bill", [*INVOICE], **INVOICE)
 

@@ -124,15 +124,16 @@ def check_instance_folder(app: Flask) -> None:
         ) from error
 
 
-def read_url(app: Flask, setting: str) -> URL:
+def read_url(app: Flask, setting: str, text: str = "") -> URL:
     """The URL in a setting.
 
+    :param text: the URL, when the setting names several.
     :raises ConfigError: when it is not a URL; in production, also when it has a default
         password.
     """
     try:
-        url = make_url(app.config[setting])
-    except ArgumentError as error:
+        url = make_url(text or app.config[setting])
+    except (ArgumentError, ValueError) as error:
         raise ConfigError(
             f"{setting} is not a URL, or its driver is missing"
         ) from error

@@ -19,6 +19,7 @@ from redis.retry import Retry
 
 from myapp import create_app
 from myapp.core.http.app import App
+from myapp.core.stores.redis.fixture import flush
 from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.stores.redis.store import RedisStore
 from myapp.core.stores.sql.engine import sql
@@ -71,8 +72,7 @@ def build(tmp_path: Path, redis_url: str) -> Iterator[Any]:
     for app in built:
         app.extensions["sql_autocommit"].dispose()
         app.extensions["redis"].close()
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushdb()
+    flush(redis_url)
 
 
 @pytest.mark.parametrize("url", [f"redis://{CLOSED}/0", "unix:///nonexistent/no.sock"])
@@ -285,9 +285,9 @@ def test_the_code_of_a_driver_tells_its_state_from_our_mistake(
 
 @pytest.mark.parametrize(("expected", "reply"), REPLIES)
 def test_the_reply_of_redis_tells_its_state_from_our_mistake(
-    redis_url: str, expected: bool, reply: str
+    fragile_redis: str, expected: bool, reply: str
 ) -> None:
-    store = redis.Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0))
+    store = redis.Redis.from_url(fragile_redis, retry=Retry(NoBackoff(), 0))
     with closing(store), pytest.raises(redis.RedisError) as caught:
         store.eval("return {err = ARGV[1]}", 0, reply)
     assert RedisStore().is_unavailable(caught.value) is expected

@@ -95,6 +95,7 @@ class PlantedValue(RedisModel):
     """Numbers in Redis."""
 
     name = "planted-value"
+    slot = "planted"
     write_schema = {**text_schema("value"), "properties": ARRAY, "required": []}
 
 

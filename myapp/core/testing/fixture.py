@@ -23,6 +23,9 @@ class StoreFixture:
         """
         return server
 
+    def stop(self) -> None:
+        """End the servers that this test process started."""
+
     def make(self, server: str, folder: Path) -> Settings:
         """Make an empty database for one application; return the settings for it."""
         raise NotImplementedError

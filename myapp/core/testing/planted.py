@@ -113,6 +113,7 @@ class PlantedTicket(RedisModel):
     """A text in Redis."""
 
     name = "planted-ticket"
+    slot = "planted"
     write_schema = text_schema("planted-ticket")
     read_schema = derive_read_schema(write_schema)
 

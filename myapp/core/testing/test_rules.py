@@ -155,6 +155,7 @@ class RuleNote(RedisModel):
     """A line in Redis."""
 
     name = "rule-note"
+    slot = "rule"
     write_schema = body_schema("rule-note", ["text"], text=TEXT)
 
 
@@ -162,6 +163,7 @@ class RuleBill(Billed, RedisModel):
     """An invoice in Redis."""
 
     name = "rule-bill"
+    slot = "rule"
     lines = RuleNote
     write_schema = body_schema("rule-bill", ["number", "issued", "due"], **INVOICE)
 

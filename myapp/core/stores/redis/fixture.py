@@ -1,4 +1,6 @@
-"""Redis for the tests: the server of the test run, or an empty database elsewhere."""
+"""Redis for the tests: a server of the test run, a cluster of the test process, or an
+empty database elsewhere.
+"""
 
 import os
 from pathlib import Path
@@ -7,6 +9,8 @@ import redis
 from flask import Flask
 
 from myapp.core.stores.redis.client import redis_store
+from myapp.core.stores.redis.cluster import LazyCluster, is_cluster
+from myapp.core.stores.redis.nodes import Nodes
 from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.testing.fixture import Settings, StoreFixture
 
@@ -18,9 +22,11 @@ class RedisFixture(StoreFixture):
 
     def __init__(self) -> None:
         self._url = ""
+        self._nodes: Nodes | None = None
 
     def start(self, server: str, folder: Path) -> str:
-        """A server of the test run, or the server in ``TEST_REDIS_URL``.
+        """A server of the test run, or the server in ``TEST_REDIS_URL``; when this is
+        ``cluster``, a cluster of the test process.
 
         A test process uses the first empty database, from the one in that URL down.
 
@@ -28,8 +34,18 @@ class RedisFixture(StoreFixture):
         """
         if not self._url:
             url = os.environ.get("TEST_REDIS_URL")
-            self._url = empty_database(url) if url else ensure_redis(folder)
+            if url == "cluster":
+                self._nodes = Nodes(folder)
+                self._nodes.start()
+                self._url = self._nodes.url
+            else:
+                self._url = empty_database(url) if url else ensure_redis(folder)
         return self._url
+
+    def stop(self) -> None:
+        """End the cluster."""
+        if self._nodes is not None:
+            self._nodes.stop()
 
     def make(self, server: str, folder: Path) -> Settings:
         """The same database for every application."""
@@ -37,8 +53,7 @@ class RedisFixture(StoreFixture):
 
     def drop(self, server: str, settings: Settings) -> None:
         """Flush the database, so that the next test run finds it empty."""
-        with redis.Redis.from_url(server) as client:
-            client.flushdb()
+        flush(server)
 
     def close(self, app: Flask) -> None:
         """Close the connections of the client."""
@@ -48,6 +63,13 @@ class RedisFixture(StoreFixture):
         """Flush the database."""
         with app.app_context():
             redis_store.flushdb()
+
+
+def flush(url: str) -> None:
+    """Remove every key of a server or a cluster."""
+    client = (LazyCluster if is_cluster(url) else redis.Redis).from_url(url)
+    client.flushdb()
+    client.close()
 
 
 def empty_database(url: str) -> str:

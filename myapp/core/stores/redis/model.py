@@ -44,6 +44,9 @@ class RedisModel(Model):
     __store__ = "redis"
     #: The name at the start of its keys.
     name: ClassVar[str]
+    #: In a cluster, a request writes to models of one slot: those that state the same
+    #: text here. By default a model has a slot of its own.
+    slot: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse the name of another model, whose keys would be mixed with its own.
@@ -65,7 +68,7 @@ class RedisModel(Model):
     @classmethod
     def prefix(cls) -> str:
         """The start of its keys; the braces put all keys into one slot of a cluster."""
-        return f"{{{cls.name}}}:"
+        return f"{{{cls.slot}}}{cls.name}:" if cls.slot else f"{{{cls.name}}}:"
 
     @classmethod
     def place(cls, id: Any) -> str:

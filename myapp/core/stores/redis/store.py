@@ -9,11 +9,12 @@ from typing import Any
 from flask import Flask
 from redis import RedisError
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
 from myapp.core.errors.startup import ConfigError
 from myapp.core.stores.redis.client import redis_store
+from myapp.core.stores.redis.cluster import is_cluster, urls_of_nodes
 from myapp.core.stores.redis.faults import is_redis_unavailable
 from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.stores.redis.unit import commit_units
@@ -23,21 +24,34 @@ from myapp.core.stores.store import Store, check_instance_folder, read_url
 log = logging.getLogger(__name__)
 
 SCHEMES = ("redis", "rediss", "unix")
+CLUSTER_SCHEMES = ("redis", "rediss")
 
 
 class RedisStore(Store):
-    """A Redis server: the configured one, or one that the application starts."""
+    """A Redis server or cluster: the configured one, or a server that the application
+    starts."""
 
     name = component = "redis"
     setting = "REDIS_URL"
-    errors = (RedisError,)
+    errors = (RedisError, RedisClusterException)
     scaffold = "myapp.core.stores.redis.scaffold:RedisScaffold"
     fixture = "myapp.core.stores.redis.fixture:RedisFixture"
 
     def check_config(self, app: Flask) -> None:
         """Check the URL, or the folder of the server that the application starts."""
-        if not app.config[self.setting]:
+        url = app.config[self.setting]
+        if not url:
             check_instance_folder(app)
+        elif is_cluster(url):
+            for node in urls_of_nodes(url):
+                one = read_url(app, self.setting, node)
+                if one.drivername not in CLUSTER_SCHEMES or not one.host:
+                    raise ConfigError(
+                        f"{self.setting}: a cluster is written as "
+                        "redis+cluster://host:port,host:port"
+                    )
+                if one.database not in (None, "", "0"):
+                    raise ConfigError(f"{self.setting}: a cluster has database 0 alone")
         elif read_url(app, self.setting).drivername not in SCHEMES:
             raise ConfigError(f"{self.setting} is not a {'/'.join(SCHEMES)} URL")
 
@@ -56,10 +70,31 @@ class RedisStore(Store):
             retry=Retry(NoBackoff(), 0),
         )
         if not is_own:
-            with app.app_context(), suppress(RedisError):
+            with app.app_context(), suppress(*self.errors):
+                self.check_kind()
                 warning = self.warning()
                 if warning is not None:
                     log.warning(warning)
+
+    def check_kind(self) -> None:
+        """Make sure that the URL of a cluster, and no other, names a cluster.
+
+        :raises ConfigError: when it does not.
+        """
+        try:
+            found, *_ = redis_store.on_each_server("info", "cluster")
+        except RedisClusterException as error:
+            if "Cluster mode is not enabled" not in str(error):
+                raise
+            raise ConfigError(
+                f"{self.setting}: this server is not part of a cluster; "
+                "write redis:// for it"
+            ) from error
+        if found.get("cluster_enabled") and not redis_store.in_cluster:
+            raise ConfigError(
+                f"{self.setting}: this server is part of a cluster; "
+                "write redis+cluster:// for it"
+            )
 
     def commit(self, state: RequestState) -> bool:
         """Run the script that makes the writes."""
@@ -74,22 +109,23 @@ class RedisStore(Store):
         state.units.clear()
 
     def ping(self) -> object:
-        """Run ``PING``."""
-        return redis_store.ping()
+        """Run ``PING``, on each primary of a cluster."""
+        return redis_store.on_each_server("ping")
 
     def warning(self) -> str | None:
         """Whether the server may evict records when its memory is full."""
         try:
-            memory = redis_store.info("memory")
+            found = redis_store.on_each_server("info", "memory")
         except NoPermissionError:
             return None
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if policy == "noeviction":
-            return None
-        return (
-            f"Redis may delete records when its memory is full (maxmemory-policy is "
-            f"{policy}); use noeviction."
-        )
+        for memory in found:
+            policy = memory.get("maxmemory_policy", "noeviction")
+            if policy != "noeviction":
+                return (
+                    f"Redis may delete records when its memory is full "
+                    f"(maxmemory-policy is {policy}); use noeviction."
+                )
+        return None
 
     def is_unavailable(self, error: Exception) -> bool:
         """Whether the server is unavailable, by the class or the text of the error."""
