@@ -22,6 +22,7 @@ from werkzeug.serving import make_server
 from myapp import create_app
 from myapp.core.http import App
 from myapp.core.loading import import_when_used
+from myapp.core.stores.store import close_stores
 from myapp.core.wiring import STORES
 
 pytest.register_assert_rewrite("myapp.core.testing", "myapp.core.stores.sql.fixture")
@@ -116,8 +117,7 @@ def build_app(servers: list[str], folder: Path) -> Iterator[App]:
         for fixture in FIXTURES.values():
             fixture.prepare(app)
         yield app
-        for fixture in FIXTURES.values():
-            fixture.close(app)
+        close_stores(app)
 
 
 def undone(app: App) -> Iterator[App]:

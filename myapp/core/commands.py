@@ -12,7 +12,7 @@ from werkzeug.serving import is_running_from_reloader
 
 from myapp.core.development import open_socket, serve_child, supervise
 from myapp.core.rest.api import api_of
-from myapp.core.stores.store import registered_stores
+from myapp.core.stores.store import close_stores, registered_stores
 
 
 @click.command("seed")
@@ -33,15 +33,20 @@ def dev(host: str, port: int) -> None:
     """Migrate, load demo data, and serve; reload when code changes."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    if is_running_from_reloader():
+
+    def serve() -> None:
         serve_child(app, host, port)
+
+    if is_running_from_reloader():
+        serve()
         return
     server = open_socket(host, port)
     for store in registered_stores():
         store.upgrade()
     click.get_current_context().invoke(seed)
     echo_urls(app, f"http://{host}:{port}")
-    supervise(server, Path(app.root_path).parent)
+    close_stores(app)
+    supervise(server, Path(app.root_path).parent, serve)
 
 
 def echo_urls(app: Flask, base: str) -> None:

@@ -22,6 +22,8 @@ from werkzeug.serving import BaseWSGIServer, make_server, run_simple
 
 # Seconds between two checks that the parent still runs, or that a file has changed.
 CHECK_EVERY = 0.5
+# On macOS, the libraries of the system do not work in a copy of a process.
+CAN_FORK = sys.platform == "linux"
 # The exit status of a child that has seen a change.
 RELOAD = 3
 FILES = ("*.py", "myapp/**/*.py", "instance/*.py", ".flaskenv", ".env")
@@ -50,18 +52,28 @@ def open_socket(host: str, port: int) -> BaseWSGIServer:
     return server
 
 
-def supervise(server: BaseWSGIServer, root: Path) -> None:
-    """Start a child for each state of the code, until one ends by itself."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    child = {
-        **os.environ,
-        "WERKZEUG_RUN_MAIN": "true",
-        "WERKZEUG_SERVER_FD": str(server.fileno()),
-    }
+def supervise(server: BaseWSGIServer, root: Path, serve: Callable[[], None]) -> None:
+    """Start a child for each state of the code, until one ends by itself.
+
+    :param serve: called in the first child, where this process can be copied: it has
+        loaded the application already. The next children are new processes.
+    """
+    os.environ["WERKZEUG_RUN_MAIN"] = "true"
+    os.environ["WERKZEUG_SERVER_FD"] = str(server.fileno())
     command = [sys.executable, *sys.orig_argv[1:]]
+    before = snapshot(root)
+    child = os.fork() if CAN_FORK else None
+    if child == 0:
+        serve()
+        sys.exit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     while True:
-        before = snapshot(root)
-        status = subprocess.call(command, env=child, close_fds=False)
+        if child:
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            child = None
+        else:
+            before = snapshot(root)
+            status = subprocess.call(command, close_fds=False)
         if status <= 0:
             sys.exit(-status)
         if status != RELOAD:

@@ -14,7 +14,8 @@ import pytest
 from myapp import create_app
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
-from myapp.core.stores.sql.engine import BEGIN, engine_options, sql
+from myapp.core.stores.sql.engine import BEGIN, engine_options
+from myapp.core.stores.store import close_stores
 
 ROOT = Path(__file__).parents[2]
 STRONG = string.ascii_letters
@@ -54,9 +55,7 @@ def build(stores: Settings) -> Iterator[Build]:
 
     yield build
     for app in built:
-        with app.app_context():
-            sql.engine.dispose()
-        app.extensions["redis"].close()
+        close_stores(app)
 
 
 def refusal(build: Build, **settings: Any) -> str:

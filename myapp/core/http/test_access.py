@@ -18,6 +18,7 @@ from myapp.core.rest.resource import Resource
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.fixture import make_database
+from myapp.core.stores.store import close_stores
 from myapp.core.testing import Client
 from myapp.core.testing.callers import CHALLENGE, ToyAuthenticator, by
 from myapp.core.testing.planted import PLANTED, PlantedNote, PlantedTicket
@@ -88,9 +89,7 @@ def app(
         PLANTED.create_all(sql.engine)
         sql.create_all()
     yield app
-    with app.app_context():
-        sql.engine.dispose()
-    app.extensions["redis"].close()
+    close_stores(app)
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ import pytest
 from default_config import DevelopmentConfig
 from myapp import create_app
 from myapp.core.access import public
-from myapp.core.http.app import App
 from myapp.core.http.logs import JSONFormatter, TextFormatter
-from myapp.core.stores.sql.engine import sql
+from myapp.core.stores.store import close_stores
 from myapp.core.testing import Client
 
 CANARY = "s3cr3t-canary"
@@ -54,14 +53,7 @@ def site(
     logger.setLevel(level)
     root.handlers[:] = handlers
     for app in built:
-        close(app)
-
-
-def close(app: App) -> None:
-    """Close the connections of an application."""
-    with app.app_context():
-        sql.engine.dispose()
-    app.extensions["redis"].close()
+        close_stores(app)
 
 
 def fail() -> None:

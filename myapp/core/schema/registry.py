@@ -9,8 +9,8 @@ from referencing.jsonschema import DRAFT202012
 
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import (
-    VALIDATOR_CLASSES,
     DEFAULT_VALIDATOR_CLASS,
+    VALIDATOR_CLASSES,
     Validator,
 )
 
@@ -34,7 +34,10 @@ class Schemas:
         name = schema.get("$id", "")
         if not re.fullmatch(r"/schemas/[a-z0-9_.-]+\.json", name):
             raise ValueError(f"$id {name!r} is not like /schemas/<name>.json")
-        if self.by_id.get(name, schema) != schema:
+        known = self.by_id.get(name)
+        if known == schema:
+            return
+        if known is not None:
             raise ValueError(f"two schemas have the $id {name}")
         VALIDATOR_CLASSES.get(
             schema.get("$schema", ""), DEFAULT_VALIDATOR_CLASS

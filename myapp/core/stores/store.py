@@ -97,6 +97,9 @@ class Store:
         not come from our code."""
         return False
 
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+
     def shell_names(self) -> Mapping[str, Any]:
         """The names that ``flask shell`` offers for this store."""
         return {}
@@ -106,6 +109,13 @@ def registered_stores() -> tuple[Store, ...]:
     """The stores of this application, in the order in which they commit."""
     stores: tuple[Store, ...] = current_app.extensions["stores"]
     return stores
+
+
+def close_stores(app: Flask) -> None:
+    """Close the connections of an application that are not in use."""
+    with app.app_context():
+        for store in registered_stores():
+            store.close()
 
 
 def check_instance_folder(app: Flask) -> None:

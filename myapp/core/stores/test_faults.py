@@ -25,6 +25,7 @@ from myapp.core.stores.redis.store import RedisStore
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.sql.store import SqlStore
+from myapp.core.stores.store import close_stores
 from myapp.core.testing import Client
 from myapp.core.testing.planted import (
     NOTES,
@@ -70,8 +71,7 @@ def build(tmp_path: Path, redis_url: str) -> Iterator[Any]:
     with kept_logging():
         yield make
     for app in built:
-        app.extensions["sql_autocommit"].dispose()
-        app.extensions["redis"].close()
+        close_stores(app)
     flush(redis_url)
 
 

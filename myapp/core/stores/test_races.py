@@ -29,6 +29,7 @@ from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.types import Varchar
+from myapp.core.stores.store import close_stores
 from myapp.core.stores.transaction import after_commit, commit
 from myapp.core.testing import Client
 from myapp.core.testing.client import all_records
@@ -243,8 +244,7 @@ def test_sqlite_waits_for_another_writer_before_it_is_503(
         assert time.monotonic() - start >= 0.3
     made = client.post(NOTES, **sent).json
     assert all_records(client, NOTES) == [made]
-    app.extensions["sql_autocommit"].dispose()
-    app.extensions["redis"].close()
+    close_stores(app)
 
 
 class Pair:

@@ -16,7 +16,7 @@ from myapp.core.scaffold.store import StoreScaffold
 from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.state import RequestState
-from myapp.core.stores.store import Store
+from myapp.core.stores.store import Store, close_stores
 from myapp.core.stores.transaction import StaleRead, after_commit
 from myapp.core.testing import Client
 from myapp.core.testing.fixture import StoreFixture
@@ -98,8 +98,7 @@ def client(
     assert store.calls == ["check_config", "init_app"]
     store.calls.clear()
     yield app.test_client()
-    app.extensions["sql_autocommit"].dispose()
-    app.extensions["redis"].close()
+    close_stores(app)
 
 
 def test_a_write_begins_and_commits_in_each_store(

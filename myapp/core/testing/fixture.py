@@ -36,9 +36,6 @@ class StoreFixture:
     def prepare(self, app: Flask) -> None:
         """Make the tables that the code expects in the database of an application."""
 
-    def close(self, app: Flask) -> None:
-        """Close the connections of an application."""
-
     def clean(self, app: Flask) -> None:
         """Remove what a test with its own application left in a shared database."""
 

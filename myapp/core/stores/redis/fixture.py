@@ -55,10 +55,6 @@ class RedisFixture(StoreFixture):
         """Flush the database, so that the next test run finds it empty."""
         flush(server)
 
-    def close(self, app: Flask) -> None:
-        """Close the connections of the client."""
-        app.extensions["redis"].close()
-
     def clean(self, app: Flask) -> None:
         """Flush the database."""
         with app.app_context():

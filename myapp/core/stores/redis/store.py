@@ -131,6 +131,10 @@ class RedisStore(Store):
         """Whether the server is unavailable, by the class or the text of the error."""
         return is_redis_unavailable(error)
 
+    def close(self) -> None:
+        """Close the connections of the client."""
+        redis_store.close()
+
     def shell_names(self) -> Mapping[str, Any]:
         """``redis_store``, the client."""
         return {"redis_store": redis_store}

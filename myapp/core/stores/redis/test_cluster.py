@@ -18,6 +18,7 @@ from myapp.core.stores.redis.fixture import flush
 from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.redis.nodes import HOST, Nodes, wait_until
 from myapp.core.stores.sql.fixture import make_database
+from myapp.core.stores.store import close_stores
 from myapp.core.testing import Client
 from myapp.core.testing.client import all_records
 from myapp.core.testing.planted import (
@@ -98,8 +99,7 @@ def build(tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
     yield make
     for app in built:
-        app.extensions["sql_autocommit"].dispose()
-        app.extensions["redis"].close()
+        close_stores(app)
 
 
 @pytest.fixture

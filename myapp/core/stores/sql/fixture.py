@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
 from myapp.core.stores.sql.engine import sql
-from myapp.core.testing.fixture import Settings, StoreFixture
 from myapp.core.stores.sql.store import SqlStore
+from myapp.core.testing.fixture import Settings, StoreFixture
 
 MADE_HERE = "myapp_test_"
 SQLITE = "sqlite"
@@ -43,11 +43,6 @@ class SqlFixture(StoreFixture):
     def prepare(self, app: Flask) -> None:
         """Run the migrations."""
         migrate_database(app)
-
-    def close(self, app: Flask) -> None:
-        """Close the connections of the pool."""
-        with app.app_context():
-            sql.engine.dispose()
 
     @contextmanager
     def undone(self, app: Flask) -> Iterator[None]:

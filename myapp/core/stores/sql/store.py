@@ -109,6 +109,10 @@ class SqlStore(Store):
         """Whether the database is unavailable, by the error codes of the drivers."""
         return is_database_unavailable(error)
 
+    def close(self) -> None:
+        """Empty the pool, which both engines share."""
+        sql.engine.pool.dispose()
+
     def shell_names(self) -> Mapping[str, Any]:
         """``sql``, the Flask-SQLAlchemy object."""
         return {"sql": sql}
