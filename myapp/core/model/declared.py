@@ -1,8 +1,11 @@
 """What a model states, and what is derived from it when its class is made."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import orjson
 
 from myapp.core.model.changes import Watched
 from myapp.core.model.key import UUID_KEY, Key
@@ -24,6 +27,12 @@ from myapp.core.schema.validator import OWNED, SET_BY_SERVER, Validator
 WRITERS = (
     "create new_document changed insert overwrite discard add write remove".split()
 )
+
+
+def digest_of(schema: JSON) -> str:
+    """Eight characters that differ where schemas differ."""
+    text = orjson.dumps(schema, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,8 @@ class Declared(Watched):
     #: Whether a request for one record writes that record alone: the model has no
     #: writing method of its own, which could write more.
     lone_writes: ClassVar[bool]
+    #: A digest of the read schema, which tells one shape of a record from another.
+    shape: ClassVar[str]
     #: The fields that have an index.
     indexed: ClassVar[tuple[str, ...]]
     #: The schema of each field that is stored.
@@ -114,6 +125,7 @@ class Declared(Watched):
         cls.writable = tuple(name for name in properties if name in shown)
         related = {name: one.model.read_schema for name, one in cls.relations.items()}
         cls.read_schema = with_relations(cls.read_schema, related)
+        cls.shape = digest_of(cls.read_schema)
         owned = {**OWNED, **dict.fromkeys(cls.server_shown(), SET_BY_SERVER)}
         if not is_made:
             owned["id"] = "cannot be changed"

@@ -23,6 +23,7 @@ class Recorded(Protocol):
     patch_validator: Validator
     requires_if_match: bool
     key: Key
+    shape: str
     read_schema: JSON
     shown: tuple[str, ...]
     has_scope: bool

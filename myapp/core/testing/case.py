@@ -173,7 +173,7 @@ class ResourceCase(Bodies):
         number = str(version or record["version"])
         if self.id_is_sent:
             number += "." + re.sub("[^0-9]", "", record.get("created_at", ""))
-        return f'"{number}"'
+        return f'"{number}-{self.model.shape}"'
 
     def tagged(self, record: JSON, headers: JSON) -> JSON:
         """Headers in which the ETags of a record stand for the numbers of versions."""
