@@ -8,7 +8,8 @@ states a ``slot``, they begin with ``{slot}name:`` instead:
 - ``{name}:ids``: every id, a sorted set in the order of ids, which is that of time;
 - ``{name}:by:<field>``: for each declared field a sorted set of its values, see
   ``query.py``;
-- ``{name}:entries``: a hash of the members of each record in those sets;
+- ``{name}:entries``: a hash of the members of each record in those sets, without the
+  id;
 - ``{name}:expires``: a sorted set of the times when records expire, in milliseconds;
 - ``{name}:idempotency:<digest>``: a kept response.
 """
@@ -28,6 +29,7 @@ from myapp.core.stores.transaction import StaleRead
 # A model: its prefix, with the colon, and the functions on its keys.
 PRELUDE = """
 local clock = redis.call('TIME')
+local NUL = string.char(0)
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function open(prefix)
   local model = {prefix = prefix, ids = prefix .. 'ids'}
@@ -39,7 +41,9 @@ local function open(prefix)
   function model.leave_indexes(id)
     local known = redis.call('HGET', entries, id)
     if known then
-      for field, member in pairs(cjson.decode(known)) do
+      for field, start in pairs(cjson.decode(known)) do
+        -- Older entries hold the whole member.
+        local member = string.find(start, '%z') and start or start .. NUL .. id
         redis.call('ZREM', prefix .. 'by:' .. field, member)
       end
       redis.call('HDEL', entries, id)
@@ -58,10 +62,12 @@ local function open(prefix)
   function model.enter_indexes(id, members)
     redis.call('ZADD', model.ids, 0, id)
     if next(members) then
+      local starts = {}
       for field, member in pairs(members) do
         redis.call('ZADD', prefix .. 'by:' .. field, 0, member)
+        starts[field] = string.sub(member, 1, -2 - #id)
       end
-      redis.call('HSET', entries, id, cjson.encode(members))
+      redis.call('HSET', entries, id, cjson.encode(starts))
     end
   end
   function model.live(id, life)
