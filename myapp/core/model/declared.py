@@ -77,6 +77,8 @@ class Declared(Watched):
     hidden: ClassVar[tuple[str, ...]] = ()
     #: Fields that are not stored: their values are computed from other fields.
     computed: ClassVar[dict[str, Computed]] = {}
+    #: Whether its store can write many of its records at once, all or nothing.
+    has_batch: ClassVar[bool] = True
     #: Whether PUT, PATCH and DELETE must carry If-Match (428 without).
     requires_if_match: ClassVar[bool] = False
 

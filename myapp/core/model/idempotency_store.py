@@ -12,10 +12,12 @@ class RequestKey:
 
     :param id: the digest of caller, method, path and key.
     :param fingerprint: the digest of the request.
+    :param record: the id in its URL; empty where it names no record.
     """
 
     id: str
     fingerprint: str
+    record: str = ""
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def read_key() -> RequestKey:
     return RequestKey(
         id=hashlib.sha256(scope.encode()).hexdigest(),
         fingerprint=hashlib.sha256(content + b"\0" + conditions).hexdigest(),
+        record=(request.view_args or {}).get("id", ""),
     )
 
 

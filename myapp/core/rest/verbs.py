@@ -52,7 +52,8 @@ def routes_from_model(
     namespace: Namespace, model: type[Model], path: str = "", access: str = ""
 ) -> None:
     """Make the routes of a model in a namespace: POST and GET on ``/``, POST on
-    ``/batch``, GET, PUT, PATCH and DELETE on ``/<id>``, and with them HEAD and OPTIONS.
+    ``/batch`` (when the model ``has_batch``), GET, PUT, PATCH and DELETE on
+    ``/<id>``, and with them HEAD and OPTIONS.
 
     :param namespace: of an :class:`~myapp.core.rest.api.Api`; its name is the plural.
     :param path: goes before each of them, such as ``/<uuid:team_id>/members``. Its
@@ -68,7 +69,8 @@ def routes_from_model(
         model.has_scope = model.has_rules = True
     refusals = (*((403,) if model.has_scope else ()), *((404,) if variables else ()))
     names = Names(snake(model.__name__), snake(namespace.name), refusals)
-    for url, make in (("/", collection), ("/batch", batch), ("/<id>", item)):
+    parts = (("/", collection), ("/batch", batch), ("/<id>", item))
+    for url, make in parts if model.has_batch else (parts[0], parts[2]):
         base = make(model, names)
         members: dict[str, Any] = {
             "model": model,

@@ -31,6 +31,7 @@ class RequestState:
         "statements",
         "lone_write",
         "units",
+        "homes",
         "effects",
     )
 
@@ -48,8 +49,11 @@ class RequestState:
         #: ``True`` while its only write is still to come, ``False`` after it, ``None``
         #: when it may write any number of times.
         self.lone_write: bool | None = None
-        #: The collected writes, by the name of the model.
+        #: The collected writes, by the keys that they are to.
         self.units: dict[str, Any] = {}
+        #: Where new records are to be stored, by the name of the model, where the
+        #: response to this request is kept beside them.
+        self.homes: dict[str, str] = {}
         #: The functions to call after the commit.
         self.effects: list[Effect] = []
 

@@ -66,6 +66,13 @@ class ResourceCase(Bodies):
         if function is not None and not isinstance(function, staticmethod):
             setattr(cls, "body", staticmethod(function))
 
+    @pytest.fixture(autouse=True)
+    def skip_batches(self, request: pytest.FixtureRequest) -> None:
+        """Skip the tests of the module of batches for a model that has none."""
+        is_of_batches = request.function.__module__.endswith(".batches")
+        if is_of_batches and not self.model.has_batch:
+            pytest.skip("this model has no batch")
+
     @pytest.fixture
     def client(self, app: App) -> Iterator[Client]:
         """A client of the application, for the caller, after :meth:`prepare`."""

@@ -209,13 +209,14 @@ class Queries(ResourceCase):
             if issubclass(model, SqlModel):
                 self.check_sql_indexes(client, model.table().name, record)
             elif issubclass(model, RedisModel):
-                keys = [f"{{{model.name}}}:by:{name}" for name in model.indexed]
-                for key in keys:
-                    (member,) = redis_store.zrange(key, 0, -1)
-                    assert member.decode().endswith(f"\0{model.place(record['id'])}")
+                place = model.place(record["id"])
+                prefix = model.prefix_of(place)
+                for name in model.indexed:
+                    (member,) = redis_store.zrange(f"{prefix}by:{name}", 0, -1)
+                    assert member.decode().endswith(f"\0{place}")
                 client.delete(self.item(record))
                 is_kept = model.read_many([record["id"]])
-                assert is_kept or not redis_store.keys(f"{{{model.name}}}:*")
+                assert is_kept or not redis_store.keys(f"{prefix}*")
 
     def check_sql_indexes(self, client: Client, table: str, record: JSON) -> None:
         """Check the indexes of a table, and the query plans, with the declarations."""

@@ -158,7 +158,7 @@ class Races(ResourceCase):
         client = self.racing(own_app)
         made = [self.make(client) for _ in range(4)]
         update = [{"id": one["id"], **self.change(one)} for one in made]
-        if self.model.requires_if_match:
+        if self.model.requires_if_match or not self.model.has_batch:
             return
 
         def act(mine: Client, number: int) -> None:

@@ -6,6 +6,7 @@ import orjson
 
 from myapp.core.model.idempotency_store import KeptResponse, RequestKey
 from myapp.core.stores.redis.client import redis_store
+from myapp.core.stores.redis.unit import unit_of
 
 
 class RedisResponses:
@@ -18,16 +19,17 @@ class RedisResponses:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def name(self, key: RequestKey) -> str:
-        """The name of a response in Redis, without the prefix of its model."""
-        return f"idempotency:{key.id}"
-
     def find(self, key: RequestKey) -> KeptResponse | None:
         """Read the response; Redis deletes it when its time is over."""
-        found = redis_store.get(self.model.prefix() + self.name(key))
+        found = redis_store.get(self.model.home_of(key) + name_of(key))
         return None if found is None else KeptResponse(**orjson.loads(found))
 
     def keep(self, key: RequestKey, response: KeptResponse, life: float) -> None:
         """Give the response to the unit; its script refuses a key that exists."""
-        value = orjson.dumps(response)
-        self.model.unit().keep_response(self.name(key), value, int(life * 1000))
+        value, unit = orjson.dumps(response), unit_of(self.model.home_of(key))
+        unit.keep_response(name_of(key), value, int(life * 1000))
+
+
+def name_of(key: RequestKey) -> str:
+    """The name of a response in Redis, without the prefix of its model."""
+    return f"idempotency:{key.id}"

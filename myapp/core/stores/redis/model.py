@@ -4,9 +4,9 @@ Writes are collected, and one script makes them when the request commits. The sc
 checks all of them first, and makes no write when one check fails.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 import orjson
 
@@ -16,7 +16,7 @@ from myapp.core.model.record import Document, Documents, Versioned
 from myapp.core.model.references import check_references
 from myapp.core.model.storage import by_id
 from myapp.core.model.unique import taken
-from myapp.core.query.filters import sort_key, typed
+from myapp.core.query.filters import typed
 from myapp.core.query.list_query import NEWEST, ListQuery
 from myapp.core.schema.json_out import plain
 from myapp.core.stores.redis.client import redis_store
@@ -28,37 +28,21 @@ from myapp.core.stores.redis.query import (
     end_of,
     matching,
     member,
+    merged,
     start_of,
 )
-from myapp.core.stores.redis.unit import RedisUnit, pending_unit, unit_of
+from myapp.core.stores.redis.slots import Slots
+from myapp.core.stores.redis.unit import pending_unit, unit_of
+from myapp.core.stores.state import request_state
 
 # More documents than can have a unique value, unless many have expired.
 HOLDERS = 10
-# The place of the class by the name of each model in Redis.
-NAMED: dict[str, str] = {}
 
 
-class RedisModel(Model):
+class RedisModel(Slots, Model):
     """A model in Redis. A subclass sets ``name`` and its schemas."""
 
     __store__ = "redis"
-    #: The name at the start of its keys.
-    name: ClassVar[str]
-    #: In a cluster, a request writes to models of one slot: those that state the same
-    #: text here. By default a model has a slot of its own.
-    slot: ClassVar[str] = ""
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse the name of another model, whose keys would be mixed with its own.
-
-        :raises TypeError: with the other model.
-        """
-        super().__init_subclass__(**kwargs)
-        if "name" in cls.__dict__:
-            place = f"{cls.__module__}.{cls.__qualname__}"
-            other = NAMED.setdefault(cls.name, place)
-            if other != place:
-                raise TypeError(f"{place} has the name of {other}: {cls.name}")
 
     @classmethod
     def seconds_to_live(cls) -> float | None:
@@ -66,25 +50,18 @@ class RedisModel(Model):
         return None
 
     @classmethod
-    def prefix(cls) -> str:
-        """The start of its keys; the braces put all keys into one slot of a cluster."""
-        return f"{{{cls.slot}}}{cls.name}:" if cls.slot else f"{{{cls.name}}}:"
-
-    @classmethod
-    def place(cls, id: Any) -> str:
-        """The text of an id in keys and indexes, which sorts as the ids do. No id is
-        taken for another key of the model, because only UUIDs stand there unmarked."""
-        return str(id) if cls.key.is_uuid else f"={sort_key(id)}"
+    def new_id(cls, body: Mapping[str, Any]) -> Any:
+        """The id of a new record; where a response is kept, one that lies beside it."""
+        home = request_state().homes.get(cls.name)
+        while True:
+            id = super().new_id(body)
+            if home is None or cls.prefix_of(cls.place(id)) == home:
+                return id
 
     @classmethod
     def kept_responses(cls) -> ResponseStore:
         """The store of kept responses in the same slot of Redis."""
         return RedisResponses(cls)
-
-    @classmethod
-    def unit(cls) -> RedisUnit:
-        """The writes of this request to this model."""
-        return unit_of(cls.name, cls.prefix())
 
     @classmethod
     def _values(cls, document: Document, names: Iterable[str]) -> Document:
@@ -95,13 +72,17 @@ class RedisModel(Model):
     @classmethod
     def read_many(cls, ids: Sequence[Any]) -> Documents:
         """Documents by their ids, with the writes of this request."""
-        unit = pending_unit(cls.name)
-        pending: dict[str, Document | None] = unit.documents if unit else {}
-        places = [cls.place(id) for id in ids]
-        stored = [place for place in places if place not in pending]
-        found = [pending[place] for place in places if place in pending]
-        if stored:
-            bodies = redis_store.mget([f"{cls.prefix()}{place}" for place in stored])
+        found: list[Document | None] = []
+        by_prefix: dict[str, list[str]] = {}
+        for place in map(cls.place, ids):
+            prefix = cls.prefix_of(place)
+            unit = pending_unit(prefix)
+            if unit is not None and place in unit.documents:
+                found.append(unit.documents[place])
+            else:
+                by_prefix.setdefault(prefix, []).append(f"{prefix}{place}")
+        for keys in by_prefix.values():
+            bodies = redis_store.mget(keys)
             found += [orjson.loads(body) for body in bodies if body is not None]
         return [document for document in found if document is not None]
 
@@ -110,14 +91,22 @@ class RedisModel(Model):
         """Walk one index; newest first without conditions is a single script."""
         if any(one.operator == "in" and not one.values for one in query.filters):
             return []
-        if not query.filters and not query.words and query.sort == NEWEST:
+        is_plain = not query.filters and not query.words and query.sort == NEWEST
+        if is_plain and cls.slots == 1:
             return cls._newest(query, limit)
-        found = matching(cls._walked(), query)
-        return list(islice(found, query.offset, query.offset + limit))
+        return list(islice(cls._matching(query), query.offset, query.offset + limit))
 
     @classmethod
-    def _walked(cls) -> Walked:
-        return Walked(cls.prefix(), cls.indexed, cls.searchable, cls._values, cls.place)
+    def _matching(cls, query: ListQuery) -> Iterator[Document]:
+        """The documents of every slot that match, in the order of the query."""
+        found = [
+            matching(
+                Walked(prefix, cls.indexed, cls.searchable, cls._values, cls.place),
+                query,
+            )
+            for prefix in cls.prefixes()
+        ]
+        return found[0] if len(found) == 1 else merged(found, query, cls._values)
 
     @classmethod
     def _newest(cls, query: ListQuery, limit: int) -> Documents:
@@ -126,7 +115,7 @@ class RedisModel(Model):
         bodies = found[1::2]
         if None in bodies:
             # More have expired than one script removes; the walk goes on after them.
-            rest = matching(cls._walked(), query)
+            rest = cls._matching(query)
             return list(islice(rest, query.offset, query.offset + limit))
         return [orjson.loads(body) for body in bodies[query.offset :]]
 
@@ -134,12 +123,11 @@ class RedisModel(Model):
     def count(cls, query: ListQuery) -> int:
         """The size of the set of ids, or of a walk when the query has conditions."""
         if not query.filters and not query.words:
-            return int(COUNT([cls.prefix()], []))
+            return sum(int(COUNT([prefix], [])) for prefix in cls.prefixes())
         if any(one.operator == "in" and not one.values for one in query.filters):
             return 0
         plain = ListQuery(filters=query.filters, words=query.words)
-        found = matching(cls._walked(), plain)
-        return sum(1 for _ in found)
+        return sum(1 for _ in cls._matching(plain))
 
     @classmethod
     def add(cls, documents: Documents) -> None:
@@ -166,7 +154,8 @@ class RedisModel(Model):
         """Collect removals."""
         for document, expected in changes:
             place = cls.place(document["id"])
-            cls.unit().remove(place, expected, cls._created(document))
+            unit = unit_of(cls.prefix_of(place))
+            unit.remove(place, expected, cls._created(document))
 
     @classmethod
     def _put(cls, document: Document, expected: int | None) -> None:
@@ -174,7 +163,8 @@ class RedisModel(Model):
         members = cls._members(document) if cls.indexed else {}
         place = cls.place(document["id"])
         created = cls._created(document)
-        cls.unit().put(place, document, expected, life, members, cls.unique, created)
+        unit = unit_of(cls.prefix_of(place))
+        unit.put(place, document, expected, life, members, cls.unique, created)
 
     @classmethod
     def _created(cls, document: Document) -> Any:
@@ -214,7 +204,7 @@ class RedisModel(Model):
             for place, body in zip(found[::2], found[1::2])
             if body is not None
         }
-        unit = pending_unit(cls.name)
+        unit = pending_unit(cls.prefix())
         if unit is None:
             return stored
         return stored - set(unit.documents) | unit.holders(name, member(value, ""))

@@ -8,9 +8,11 @@ is 0, and there is no value. No value contains NUL, since requests with NUL are 
 and NUL sorts before every other character.
 """
 
+import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cmp_to_key
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -237,6 +239,20 @@ def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
         for _, group in groupby(passing, key=lambda pair: pair[0]):
             documents = in_order([pair[1] for pair in group], query, model.typed)
             yield from only_after(documents, query, model.typed)
+
+
+def merged(
+    parts: Iterable[Iterator[Document]], query: ListQuery, typed: TypeOf
+) -> Iterator[Document]:
+    """The documents of several walks, each in the order of the query, in that order."""
+    names = [name for name, _ in query.sort]
+
+    def compare(one: Document, other: Document) -> int:
+        values, places = typed(one, names), typed(other, names)
+        after = ListQuery(sort=query.sort, after=tuple(places.values()))
+        return 1 if is_after(values, after) else -1
+
+    return heapq.merge(*parts, key=cmp_to_key(compare))
 
 
 def passes(document: Document, query: ListQuery, model: Walked) -> bool:

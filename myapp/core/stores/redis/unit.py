@@ -1,7 +1,8 @@
 """The writes of a request to a model in Redis: collected, then made by one script.
 
 The keys of a model, in one slot of a cluster because of the braces; where the model
-states a ``slot``, they begin with ``{slot}name:`` instead:
+states a ``slot``, they begin with ``{slot}name:`` instead, and where it states the
+number of its ``slots``, with ``{name/<number>}:``, each with the records there:
 
 - ``{name}:<id>``: a record, one JSON value; an id that is no UUID is written as
   ``=<id>``, an integer so that it sorts as text;
@@ -242,7 +243,7 @@ def commit_units(units: Iterable[RedisUnit]) -> None:
     :raises KeyTaken: when another request with the key was first.
     """
     units = list(units)
-    if len(units) > 1 and redis_store.in_cluster:
+    if len(units) > 1 and (redis_store.in_cluster or any(map(is_spread, units))):
         refuse_slots(units)
     responses = [unit.response for unit in units if unit.response[0]]
     arguments = [unit.operations() for unit in units]
@@ -254,6 +255,12 @@ def commit_units(units: Iterable[RedisUnit]) -> None:
         raise StaleRead
 
 
+def is_spread(unit: RedisUnit) -> bool:
+    """Whether the writes are to a model in several slots. On one server, they are
+    refused as in a cluster, so that the code does not depend on the server."""
+    return "/" in unit.prefix
+
+
 def refuse_slots(units: list[RedisUnit]) -> None:
     """Refuse writes in several slots of a cluster: no script can make all of them.
 
@@ -262,29 +269,27 @@ def refuse_slots(units: list[RedisUnit]) -> None:
     if len({key_slot(unit.prefix.encode()) for unit in units}) > 1:
         names = ", ".join(sorted(unit.prefix.strip(":{}") for unit in units))
         raise RuntimeError(
-            f"one request writes to models in several slots of the cluster ({names}); "
-            "state the same `slot` on these models"
+            f"one request writes to models in several slots ({names}); state the same "
+            "`slot` on them, or write one record of a model with several `slots`"
         )
 
 
-def pending_unit(name: str) -> RedisUnit | None:
-    """The writes of this request to a model so far; ``None`` when there are no writes.
-
-    :param name: the name of the model.
-    """
-    unit = request_state().units.get(name)
+def pending_unit(prefix: str) -> RedisUnit | None:
+    """The writes of this request to keys with a prefix so far; ``None`` when there are
+    no writes."""
+    unit = request_state().units.get(prefix)
     return unit if isinstance(unit, RedisUnit) else None
 
 
-def unit_of(name: str, prefix: str) -> RedisUnit:
-    """The writes of this request to a model.
+def unit_of(prefix: str) -> RedisUnit:
+    """The writes of this request to keys with a prefix.
 
-    :param prefix: the prefix of the model's keys, with the colon.
+    :param prefix: of the keys of a model, with the colon.
     :raises RuntimeError: in a request that may only read.
     """
-    unit = pending_unit(name)
+    unit = pending_unit(prefix)
     if unit is None:
         if request_state().reads_only:
             raise RuntimeError("GET, HEAD and OPTIONS do not write")
-        unit = request_state().units[name] = RedisUnit(prefix)
+        unit = request_state().units[prefix] = RedisUnit(prefix)
     return unit
