@@ -38,6 +38,11 @@ class Config:
     REDIS_URL = ""
     # Seconds to wait for a connection to Redis, and for each of its replies.
     REDIS_TIMEOUT = 0.5
+    # How many proxies set X-Forwarded-For, -Proto and -Host before a request is here;
+    # with 0 these headers are not believed.
+    TRUSTED_PROXIES = 0
+    # The name of the release that runs, such as a time and a commit; sent as X-Release.
+    RELEASE = ""
     # Largest request body, in bytes; a larger one is a 413.
     MAX_CONTENT_LENGTH = 1024 * 1024
     # Origins that browsers may call from, such as ["https://app.example"].

@@ -18,6 +18,7 @@ COMMANDS = {
     "openapi": "myapp.core.docs.cli:openapi_command",
     "remove-feature": "myapp.core.scaffold.cli:remove_feature",
     "seed": "myapp.core.commands:seed",
+    "version": "myapp.core.commands:version",
 }
 
 

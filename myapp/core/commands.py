@@ -1,4 +1,5 @@
-"""``flask dev``, ``flask seed``, ``flask new-secret``, and the names of the shell."""
+"""The commands ``dev``, ``seed``, ``new-secret`` and ``version``, and the names of the
+shell."""
 
 import logging
 import secrets
@@ -71,6 +72,13 @@ def new_secret() -> None:
     path.touch(mode=0o600)
     path.write_text(f'{text}\nSECRET_KEY = "{secrets.token_urlsafe(48)}"\n')
     click.echo(f"wrote a SECRET_KEY into {path}")
+
+
+@click.command("version")
+@with_appcontext
+def version() -> None:
+    """Print the name of the release that this code is."""
+    click.echo(current_app.config["RELEASE"] or "not a release")
 
 
 def all_shell_names() -> dict[str, Any]:

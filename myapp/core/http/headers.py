@@ -11,14 +11,18 @@ from typing import Any
 import uuid_utils
 from flask import Flask
 from flask_cors import CORS
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from myapp.core.errors.startup import ConfigError
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z", re.ASCII)
+RELEASE = re.compile(r"[A-Za-z0-9._+-]{0,128}")
 #: Where the environ of a request keeps its id.
 REQUEST_ID = "myapp.request_id"
 # Headers that a script of another origin may read.
 EXPOSED = (
     "Accept-Patch Accept-Post Allow ETag Idempotent-Replayed Link Location Retry-After "
-    "WWW-Authenticate X-Request-ID X-Total-Count"
+    "WWW-Authenticate X-Release X-Request-ID X-Total-Count"
 ).split()
 # OWASP REST Security Cheat Sheet; an API response is not framed and loads nothing.
 SECURITY_HEADERS = [
@@ -47,10 +51,12 @@ class ResponseHeaders:
     security headers.
 
     :param application: the WSGI application that is wrapped.
+    :param release: the name of the release, which each response tells, if there is one.
     """
 
-    def __init__(self, application: WSGI) -> None:
+    def __init__(self, application: WSGI, release: str = "") -> None:
         self.application = application
+        self.own = [("X-Release", release)] if release else []
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -68,7 +74,7 @@ class ResponseHeaders:
 
         def start(status: str, headers: Headers, *exc_info: Any) -> Any:
             headers = complete(headers)
-            headers.append(("X-Request-ID", request_id))
+            headers += [("X-Request-ID", request_id), *self.own]
             if is_secure:
                 headers.append(TRANSPORT_SECURITY)
             return start_response(status, headers, *exc_info)
@@ -89,7 +95,17 @@ def complete(headers: Headers) -> Headers:
 
 
 def init_app(app: Flask) -> None:
-    """Wrap an application, and set up CORS."""
-    app.wsgi_app = ResponseHeaders(app.wsgi_app)  # type: ignore[method-assign]
+    """Wrap an application, and set up CORS.
+
+    :raises ConfigError: when the name of the release is no name.
+    """
+    release = app.config["RELEASE"]
+    if not RELEASE.fullmatch(release):
+        raise ConfigError("RELEASE takes letters, digits, . _ + and -")
+    wrapped: Any = ResponseHeaders(app.wsgi_app, release)
+    count = app.config["TRUSTED_PROXIES"]
+    if count:
+        wrapped = ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count)
+    app.wsgi_app = wrapped  # type: ignore[method-assign]
     if app.config["CORS_ORIGINS"]:
         CORS(app, origins=app.config["CORS_ORIGINS"], expose_headers=EXPOSED)

@@ -11,10 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask import request
 
 from default_config import DevelopmentConfig
 from myapp import create_app
 from myapp.core.access import public
+from myapp.core.errors.startup import ConfigError
 from myapp.core.http.logs import JSONFormatter, TextFormatter
 from myapp.core.stores.store import close_stores
 from myapp.core.testing import Client
@@ -257,6 +259,47 @@ def test_transport_security_is_asked_for_under_https_alone(
     assert name not in client.get(path, expect=status).headers
     secure = client.get(path, base_url="https://localhost", expect=status).headers
     assert re.match(r"max-age=\d{8}", secure[name])
+
+
+FORWARDED = {
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-For": "203.0.113.9",
+    "X-Forwarded-Host": "evil.example",
+}
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_what_a_proxy_forwards_is_believed_where_there_is_one(
+    site: Site, proxies: int
+) -> None:
+    client = site(TRUSTED_PROXIES=proxies)
+    seen: list[str] = []
+    client.application.after_request(
+        lambda response: seen.append(request.remote_addr or "") or response
+    )
+    response = client.get("/", headers=FORWARDED)
+    is_secure = "Strict-Transport-Security" in response.headers
+    assert is_secure is bool(proxies)
+    assert seen == ["203.0.113.9" if proxies else "127.0.0.1"]
+    # A client that adds a value of its own does not get it through the one proxy.
+    more = {**FORWARDED, "X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
+    client.get("/", headers=more)
+    assert seen[-1] == seen[0]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/", 200), ("/nothing-here", 404)])
+def test_each_response_names_its_release(site: Site, path: str, status: int) -> None:
+    assert "X-Release" not in site().get(path, expect=status).headers
+    client = site(RELEASE="20261126-1200-a1b2c3d")
+    response = client.get(path, expect=status)
+    assert response.headers["X-Release"] == "20261126-1200-a1b2c3d"
+    printed = client.application.test_cli_runner().invoke(args=["version"])
+    assert printed.output == "20261126-1200-a1b2c3d\n"
+
+
+def test_a_release_is_a_name(site: Site) -> None:
+    with pytest.raises(ConfigError, match="RELEASE takes"):
+        site(RELEASE="one\r\nSet-Cookie: a=b")
 
 
 def allowed(client: Client, origin: str, method: str, path: str) -> dict[str, str]:
