@@ -97,6 +97,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path / "copy")
 
 
+@pytest.mark.external
 def test_the_suite_passes_without_a_feature(checkout: Checkout) -> None:
     checkout.python("flask", "remove-feature", "carts")
     assert not (checkout.root / "myapp" / "carts").exists()
@@ -139,6 +140,7 @@ def test_new_features_pass_their_tests_and_leave_nothing(
     checkout.python("flask", "db", "check")
 
 
+@pytest.mark.external
 def test_what_others_may_have_run_is_dropped_by_a_migration(
     checkout: Checkout,
 ) -> None:

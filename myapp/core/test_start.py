@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,37 @@ def test_uwsgi_serves_in_production_starts_after_a_kill_and_ends_with_sigterm(
     assert server.get("/health/live") is None
     left = [path.name for path in server.instance.rglob("*.sock")]
     assert left == []
+
+
+SLOW = """
+import time
+
+inner = app.wsgi_app
+
+
+def slow(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        time.sleep(2)
+    return inner(environ, start_response)
+
+
+app.wsgi_app = slow
+"""
+
+
+def test_sigterm_lets_a_running_request_end(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    with tmp_path.joinpath("tree", "wsgi.py").open("a") as file:
+        file.write(SLOW)
+    command = [str(BIN / "uwsgi"), "--ini", "myapp.ini"]
+    settings = {"MYAPP_SECRET_KEY": string.ascii_letters, "WEB_CONCURRENCY": "2"}
+    server = serve(*command, MYAPP_ENV="production", **settings)
+    server.wait_for("/health/live")
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.problem, "/slow")
+        time.sleep(1)
+        server.process.terminate()
+        problem = slow.result()
+    assert problem["status"] == 404
+    assert server.process.wait(DEADLINE) == 0

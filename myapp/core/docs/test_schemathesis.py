@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.engine import Status, events, from_schema
 
+from conftest import SERVERS
 from myapp.core.http.app import App
 from myapp.core.rest.etags import TAGS_PATTERN
 from myapp.core.schema.strict_json import MAX_INTEGER
@@ -71,6 +72,8 @@ def failures(event: events.ScenarioFinished) -> list[str]:
     return found
 
 
+# The conformance suite runs on every engine; these thousands of requests on one.
+@pytest.mark.parametrize("servers", SERVERS[-1:], indirect=True, scope="session")
 @pytest.mark.external
 def test_schemathesis_finds_nothing(own_app: App) -> None:
     config = schemathesis.Config.from_dict(CONFIG)

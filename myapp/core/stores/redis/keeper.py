@@ -5,6 +5,7 @@ It runs as a program and imports only the standard library, so that it starts fa
 """
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -27,8 +28,6 @@ def keep(server: str, folder: Path, path: Path) -> None:
     command = [server, "--port", "0", "--unixsocket", str(path)]
     command += ["--unixsocketperm", "700", "--dir", str(folder)]
     command += ["--appendonly", "yes", "--save", "", "--daemonize", "no"]
-    keeper = open(folder / "keeper", "ab")
-    fcntl.flock(keeper, fcntl.LOCK_EX)
     unused = threading.Event()
     running = [subprocess.Popen(command)]
 
@@ -59,4 +58,9 @@ if __name__ == "__main__":
     # Only the end of the last user process ends the keeper.
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    keep(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    keeper = open(Path(sys.argv[2]) / "keeper", "ab")
+    fcntl.flock(keeper, fcntl.LOCK_EX)
+    # A copy goes on, with the lock. So the keeper is no child of the process that has
+    # started it, which may wait for its children before it ends, as uWSGI does.
+    if os.fork() == 0:
+        keep(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -116,13 +115,12 @@ def start_keeper(folder: Path, path: Path) -> None:
             stderr=log,
             start_new_session=True,
         )
+    keeper.wait()
     deadline = time.monotonic() + START_TIMEOUT
     while not answers(path):
-        if keeper.poll() is not None or time.monotonic() > deadline:
-            # The keeper leads a process group, and its server belongs to the group.
+        if not has_keeper(folder) or time.monotonic() > deadline:
+            # The keeper and its server belong to the group of what has started them.
             with suppress(ProcessLookupError):
                 os.killpg(keeper.pid, signal.SIGKILL)
             raise ConfigError(f"redis-server did not start; see {folder}/redis.log")
         time.sleep(0.01)
-    # The keeper may end after this function; the thread collects its exit status.
-    threading.Thread(target=keeper.wait, daemon=True).start()
