@@ -28,9 +28,12 @@ Slug = Literal[
     "unprocessable",
     "precondition-required",
     "too-many-requests",
+    "headers-too-large",
     "internal-error",
     "error",
+    "bad-gateway",
     "unavailable",
+    "gateway-timeout",
 ]
 
 
@@ -157,6 +160,12 @@ KINDS: dict[Slug, Kind] = {
         "This client has sent too many requests.",
         "Wait for the seconds in Retry-After.",
     ),
+    "headers-too-large": Kind(
+        431,
+        "Headers too large",
+        "The headers are larger than this server accepts.",
+        "Send fewer or shorter headers.",
+    ),
     "internal-error": Kind(
         500,
         "Internal server error",
@@ -166,10 +175,22 @@ KINDS: dict[Slug, Kind] = {
     "error": Kind(
         500, "Error", "The server cannot answer this.", "Report the request id."
     ),
+    "bad-gateway": Kind(
+        502,
+        "Bad gateway",
+        "The application has not answered.",
+        "Try again after the seconds in Retry-After.",
+    ),
     "unavailable": Kind(
         503,
         "Service unavailable",
         "A database of this server cannot be reached, or is busy.",
+        "Try again after the seconds in Retry-After.",
+    ),
+    "gateway-timeout": Kind(
+        504,
+        "Gateway timeout",
+        "The application has not answered in time.",
         "Try again after the seconds in Retry-After.",
     ),
 }
