@@ -29,7 +29,7 @@ PROBLEM = "application/problem+json"
 # What the tests shorten, so that they do not wait; and so many requests at once.
 LIMITS = {
     "uwsgi_read_timeout 15s": "uwsgi_read_timeout 2s",
-    "max_conns=100": "max_conns=8",
+    "max_conns=1000": "max_conns=8",
     "rate=100r/s": "rate=1000r/s",
     "burst=200": "burst=2000",
 }
