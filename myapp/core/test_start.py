@@ -38,12 +38,12 @@ NOT_COPIED = shutil.ignore_patterns("instance", "bench", ".git", ".venv", ".*_ca
 class Server:
     """A server in its own process group, as a terminal starts it."""
 
-    def __init__(self, tree: Path, *command: str, **settings: str) -> None:
+    def __init__(
+        self, tree: Path, *command: str, port: int = 0, **settings: str
+    ) -> None:
         self.tree = tree
         self.command = command
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = port or free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.instance = tree / "instance"
         self.log = tree / "output.log"
@@ -107,6 +107,12 @@ class Server:
         self.process.wait(DEADLINE)
 
 
+def free_port() -> int:
+    """A port that is free now."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        return int(probe.getsockname()[1])
+
+
 def eventually(condition: Callable[[], Any]) -> Any:
     """Wait until a condition returns a true value, and return the value."""
     deadline = time.monotonic() + DEADLINE
@@ -135,7 +141,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     tree.joinpath("instance").mkdir()
     started: list[Server] = []
 
-    def serve(*command: str, **settings: str) -> Server:
+    def serve(*command: str, **settings: Any) -> Server:
         started.append(Server(tree, *command, **settings))
         return started[-1]
 
@@ -264,3 +270,40 @@ def test_sigterm_lets_a_running_request_end(
         problem = slow.result()
     assert problem["status"] == 404
     assert server.process.wait(DEADLINE) == 0
+
+
+# Commands of other servers; {} is the port.
+SERVERS = {
+    "gunicorn": "gunicorn --worker-class gthread --threads 4 --workers 2 "
+    "--bind 127.0.0.1:{} wsgi:app",
+    "granian": "granian --interface wsgi --workers 2 --port {} wsgi:app",
+}
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("name", SERVERS)
+def test_another_server_serves_the_same_application(
+    serve: Callable[..., Server], tmp_path: Path, name: str
+) -> None:
+    # Neither upgrades the database, nor does uWSGI.
+    tree = tmp_path / "tree"
+    settings = {"MYAPP_ENV": "production", "MYAPP_SECRET_KEY": string.ascii_letters}
+    upgrade = [sys.executable, "-m", "flask", "db", "upgrade"]
+    environment = {**os.environ, **settings, "MYAPP_INSTANCE_PATH": f"{tree}/instance"}
+    subprocess.run(upgrade, cwd=tree, env=environment, check=True, capture_output=True)
+    port = free_port()
+    program, *arguments = SERVERS[name].format(port).split()
+    server = serve(str(BIN / program), *arguments, port=port, **settings)
+    checks = server.wait_for("/health/ready")["checks"]
+    assert checks["database"]["ok"] and checks["redis"]["ok"]
+    body = json.dumps({"items": []}).encode()
+    headers = {"Content-Type": "application/json", "Idempotency-Key": "one"}
+    sent = urllib.request.Request(f"{server.base}/carts/", body, headers)
+    answers = []
+    for _ in range(2):
+        with urllib.request.urlopen(sent, timeout=DEADLINE) as answer:
+            assert answer.status == 201
+            answers.append(answer.read())
+    assert answers[0] == answers[1]
+    assert server.get("/catalog/movies/")["items"] == []
+    assert "Traceback" not in server.log.read_text()
