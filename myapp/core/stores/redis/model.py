@@ -22,6 +22,7 @@ from myapp.core.schema.json_out import plain
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.idempotency import RedisResponses
 from myapp.core.stores.redis.query import (
+    CHUNK,
     COUNT,
     WALK,
     Walked,
@@ -35,6 +36,8 @@ from myapp.core.stores.redis.slots import Slots
 from myapp.core.stores.redis.unit import pending_unit, unit_of
 from myapp.core.stores.state import request_state
 
+# The least that is read at once of each of several slots.
+LEAST = 10
 # More documents than can have a unique value, unless many have expired.
 HOLDERS = 10
 
@@ -99,12 +102,10 @@ class RedisModel(Slots, Model):
     @classmethod
     def _matching(cls, query: ListQuery) -> Iterator[Document]:
         """The documents of every slot that match, in the order of the query."""
+        parts = cls.indexed, cls.searchable, cls._values, cls.place
+        chunk = max(CHUNK // cls.slots, LEAST)
         found = [
-            matching(
-                Walked(prefix, cls.indexed, cls.searchable, cls._values, cls.place),
-                query,
-            )
-            for prefix in cls.prefixes()
+            matching(Walked(prefix, *parts, chunk), query) for prefix in cls.prefixes()
         ]
         return found[0] if len(found) == 1 else merged(found, query, cls._values)
 

@@ -68,6 +68,7 @@ class Walked(NamedTuple):
     :param indexed: the fields that have an index.
     :param typed: returns the typed values of some fields of a document.
     :param place: returns the text of an id, which sorts as the ids do.
+    :param chunk: how many members are read at once.
     """
 
     prefix: str
@@ -75,6 +76,7 @@ class Walked(NamedTuple):
     searchable: tuple[str, ...]
     typed: TypeOf
     place: Callable[[Any], str]
+    chunk: int = CHUNK
 
 
 @dataclass
@@ -202,7 +204,7 @@ def start_after(parts: list[Range], query: ListQuery, model: Walked) -> list[Ran
     return parts
 
 
-def walk(prefix: str, part: Range, down: bool) -> Iterator[tuple[bytes, Document]]:
+def walk(model: Walked, part: Range, down: bool) -> Iterator[tuple[bytes, Document]]:
     """The documents of a range of an index, with their values in it, read in chunks."""
     low, high = part.low, part.high
     while not high or low < high:
@@ -210,14 +212,14 @@ def walk(prefix: str, part: Range, down: bool) -> Iterator[tuple[bytes, Document
             part.index,
             b"[" + low if low else b"-",
             b"(" + high if high else b"+",
-            CHUNK,
+            model.chunk,
             int(down),
         ]
-        found = WALK([prefix], arguments)
+        found = WALK([model.prefix], arguments)
         for place, body in zip(found[::2], found[1::2]):
             if body is not None:
                 yield place.rpartition(END)[0], orjson.loads(body)
-        if len(found) < 2 * CHUNK:
+        if len(found) < 2 * model.chunk:
             return
         low, high = (low, found[-2]) if down else (found[-2] + END, high)
 
@@ -227,7 +229,7 @@ def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
     down = query.sort[0][1]
     simple = len(query.sort) == 1 or (len(query.sort) == 2 and query.sort[1][1] == down)
     for part in ranges(query, model):
-        found = walk(model.prefix, part, down)
+        found = walk(model, part, down)
         passing = (
             (place, document)
             for place, document in found
