@@ -247,55 +247,53 @@ def test_a_slot_that_moves_loses_no_write_and_hides_no_record(
     assert refused
 
 
+@pytest.fixture
+def behind(build: Callable[..., Any], tmp_path: Path) -> Iterator[tuple[Any, Proxy]]:
+    """A client of an application that reaches each node through a proxy, and the proxy
+    of the node of one model."""
+    nodes = Nodes(tmp_path / "nodes")
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(Proxy(HOST, port)) for port in nodes.ports]
+        nodes.announced = [proxy.port for proxy in proxies]
+        stack.callback(nodes.stop)
+        nodes.start()
+        client = build(nodes.url)
+        client.post(BETA, json=BODY)
+        yield client, proxies[nodes.node_of("{beta}:")]
+
+
 def test_a_lost_reply_of_a_node_does_not_repeat_the_write(
-    build: Callable[..., Any], tmp_path: Path
+    behind: tuple[Any, Proxy],
 ) -> None:
-    nodes = Nodes(tmp_path / "nodes")
-    with ExitStack() as stack:
-        proxies = [stack.enter_context(Proxy(HOST, port)) for port in nodes.ports]
-        nodes.announced = [proxy.port for proxy in proxies]
-        stack.callback(nodes.stop)
-        nodes.start()
-        client = build(nodes.url)
-        client.post(BETA, json=BODY)
-        proxy = proxies[nodes.node_of("{beta}:")]
-        lost: list[bytes] = []
+    client, proxy = behind
+    lost: list[bytes] = []
 
-        def lose(reply: bytes) -> bool:
-            # The first integer is the answer of the script.
-            if not lost and reply.startswith(b":0"):
-                lost.append(reply)
-                return True
-            return False
+    def lose(reply: bytes) -> bool:
+        # The first integer is the answer of the script.
+        if not lost and reply.startswith(b":0"):
+            lost.append(reply)
+            return True
+        return False
 
-        proxy.lose = lose
-        key = {"Idempotency-Key": "mine"}
-        body = {"text": "lost"}
-        assert_unavailable(client.post(BETA, json=body, headers=key, expect=503))
-        assert lost
-        replayed = client.post(BETA, json=body, headers=key)
-        assert replayed.headers["Idempotent-Replayed"] == "true"
-        assert [one["text"] for one in all_records(client, BETA)] == ["lost", "one"]
+    proxy.lose = lose
+    sent = {"json": {"text": "lost"}, "headers": {"Idempotency-Key": "mine"}}
+    assert_unavailable(client.post(BETA, expect=503, **sent))
+    assert lost
+    replayed = client.post(BETA, **sent)
+    assert replayed.headers["Idempotent-Replayed"] == "true"
+    assert [one["text"] for one in all_records(client, BETA)] == ["lost", "one"]
 
 
-def test_a_node_that_hangs_is_503(build: Callable[..., Any], tmp_path: Path) -> None:
-    nodes = Nodes(tmp_path / "nodes")
-    with ExitStack() as stack:
-        proxies = [stack.enter_context(Proxy(HOST, port)) for port in nodes.ports]
-        nodes.announced = [proxy.port for proxy in proxies]
-        stack.callback(nodes.stop)
-        nodes.start()
-        client = build(nodes.url)
-        client.post(BETA, json=BODY)
-        proxy = proxies[nodes.node_of("{beta}:")]
-        proxy.flowing.clear()
-        started = time.monotonic()
-        assert_unavailable(client.get(BETA, expect=503))
-        assert_unavailable(client.post(BETA, json=BODY, expect=503))
-        assert time.monotonic() - started < PATIENCE
-        client.post(ALPHA, json=BODY)
-        proxy.flowing.set()
-        client.post(BETA, json=BODY)
+def test_a_node_that_hangs_is_503(behind: tuple[Any, Proxy]) -> None:
+    client, proxy = behind
+    proxy.flowing.clear()
+    started = time.monotonic()
+    assert_unavailable(client.get(BETA, expect=503))
+    assert_unavailable(client.post(BETA, json=BODY, expect=503))
+    assert time.monotonic() - started < PATIENCE
+    client.post(ALPHA, json=BODY)
+    proxy.flowing.set()
+    client.post(BETA, json=BODY)
 
 
 @pytest.mark.parametrize(
