@@ -12,7 +12,8 @@ DEFAULT_PORT = 6379
 
 def is_cluster(url: str) -> bool:
     """Whether a URL names a cluster."""
-    return MARK in url.partition("@")[0]
+    scheme, slashes, _ = url.partition("://")
+    return (scheme + slashes).endswith(MARK)
 
 
 def urls_of_nodes(url: str) -> list[str]:

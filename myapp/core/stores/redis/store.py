@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 from redis import RedisError
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
@@ -42,18 +43,23 @@ class RedisStore(Store):
         url = app.config[self.setting]
         if not url:
             check_instance_folder(app)
-        elif is_cluster(url):
-            for node in urls_of_nodes(url):
-                one = read_url(app, self.setting, node)
-                if one.drivername not in CLUSTER_SCHEMES or not one.host:
-                    raise ConfigError(
-                        f"{self.setting}: a cluster is written as "
-                        "redis+cluster://host:port,host:port"
-                    )
-                if one.database not in (None, "", "0"):
-                    raise ConfigError(f"{self.setting}: a cluster has database 0 alone")
-        elif read_url(app, self.setting).drivername not in SCHEMES:
-            raise ConfigError(f"{self.setting} is not a {'/'.join(SCHEMES)} URL")
+            return
+        in_cluster = is_cluster(url)
+        for node in urls_of_nodes(url) if in_cluster else [url]:
+            one = read_url(app, self.setting, node)
+            if in_cluster and (one.drivername not in CLUSTER_SCHEMES or not one.host):
+                raise ConfigError(
+                    f"{self.setting}: a cluster is written as "
+                    "redis+cluster://host:port,host:port"
+                )
+            if one.drivername not in SCHEMES:
+                raise ConfigError(f"{self.setting} is not a {'/'.join(SCHEMES)} URL")
+            try:
+                options = parse_url(node)  # type: ignore[no-untyped-call]
+            except ValueError as error:
+                raise ConfigError(f"{self.setting} is not a URL of Redis") from error
+            if in_cluster and options.get("db"):
+                raise ConfigError(f"{self.setting}: a cluster has database 0 alone")
 
     def init_app(self, app: Flask) -> None:
         """Start a server if no URL is configured, and make the client."""
@@ -77,12 +83,15 @@ class RedisStore(Store):
                     log.warning(warning)
 
     def check_kind(self) -> None:
-        """Make sure that the URL of a cluster, and no other, names a cluster.
+        """Make sure that the URL of a cluster, and no other, names a cluster, and that
+        the client takes its options.
 
         :raises ConfigError: when it does not.
         """
         try:
             found, *_ = redis_store.on_each_server("info", "cluster")
+        except TypeError as error:
+            raise ConfigError(f"{self.setting} has an option of no meaning") from error
         except RedisClusterException as error:
             if "Cluster mode is not enabled" not in str(error):
                 raise

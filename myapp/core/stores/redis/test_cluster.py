@@ -303,7 +303,12 @@ def test_a_node_that_hangs_is_503(behind: tuple[Any, Proxy]) -> None:
         ("unix+cluster:///tmp/redis.sock", "redis\\+cluster://host:port"),
         ("redis+cluster://127.0.0.1:7000,", "redis\\+cluster://host:port"),
         ("redis+cluster://127.0.0.1:7000/3", "database 0 alone"),
+        ("redis+cluster://127.0.0.1:7000?db=3", "database 0 alone"),
         ("redis+cluster://127.0.0.1:port", "not a URL"),
+        ("redis+cluster://127.0.0.1:99999", "not a URL"),
+        ("redis://127.0.0.1:99999/0", "not a URL"),
+        ("redis://127.0.0.1:7000/0?nothing=1", "an option of no meaning"),
+        ("redis://:a+cluster://b@127.0.0.1:7000", "not a URL"),
     ],
 )
 def test_a_url_that_names_no_cluster_is_refused(url: str, message: str) -> None:
