@@ -29,15 +29,15 @@ from myapp.core.stores.redis.query import (
     end_of,
     matching,
     member,
-    merged,
     start_of,
 )
 from myapp.core.stores.redis.slots import Slots
+from myapp.core.stores.redis.sorting import merged
 from myapp.core.stores.redis.unit import pending_unit, unit_of
 from myapp.core.stores.state import request_state
 
 # The least that is read at once of each of several slots.
-LEAST = 10
+LEAST_CHUNK = 10
 # More documents than can have a unique value, unless many have expired.
 HOLDERS = 10
 
@@ -103,7 +103,7 @@ class RedisModel(Slots, Model):
     def _matching(cls, query: ListQuery) -> Iterator[Document]:
         """The documents of every slot that match, in the order of the query."""
         parts = cls.indexed, cls.searchable, cls._values, cls.place
-        chunk = max(CHUNK // cls.slots, LEAST)
+        chunk = max(CHUNK // cls.slots, LEAST_CHUNK)
         found = [
             matching(Walked(prefix, *parts, chunk), query) for prefix in cls.prefixes()
         ]

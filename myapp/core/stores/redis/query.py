@@ -8,21 +8,20 @@ is 0, and there is no value. No value contains NUL, since requests with NUL are 
 and NUL sorts before every other character.
 """
 
-import heapq
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cmp_to_key
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import orjson
 
-from myapp.core.model.record import Document, Documents
+from myapp.core.model.record import Document
 from myapp.core.query.filters import Filter, sort_key
 from myapp.core.query.list_query import ListQuery
 from myapp.core.query.search import pattern_of
 from myapp.core.stores.redis.client import LuaScript
+from myapp.core.stores.redis.sorting import TypeOf, in_order, only_after
 from myapp.core.stores.redis.unit import PRELUDE
 
 CHUNK = 100
@@ -57,8 +56,6 @@ model.forget_expired()
 local ended = redis.call('ZCOUNT', KEYS[1] .. 'expires', '-inf', now)
 return redis.call('ZCARD', model.ids) - ended
 """)
-
-TypeOf = Callable[[Document, Iterable[str]], Document]
 
 
 class Walked(NamedTuple):
@@ -243,20 +240,6 @@ def matching(model: Walked, query: ListQuery) -> Iterator[Document]:
             yield from only_after(documents, query, model.typed)
 
 
-def merged(
-    parts: Iterable[Iterator[Document]], query: ListQuery, typed: TypeOf
-) -> Iterator[Document]:
-    """The documents of several walks, each in the order of the query, in that order."""
-    names = [name for name, _ in query.sort]
-
-    def compare(one: Document, other: Document) -> int:
-        values, places = typed(one, names), typed(other, names)
-        after = ListQuery(sort=query.sort, after=tuple(places.values()))
-        return 1 if is_after(values, after) else -1
-
-    return heapq.merge(*parts, key=cmp_to_key(compare))
-
-
 def passes(document: Document, query: ListQuery, model: Walked) -> bool:
     """Whether a document matches filters and words."""
     if query.filters:
@@ -266,37 +249,3 @@ def passes(document: Document, query: ListQuery, model: Walked) -> bool:
     texts = [str(document[name] or "") for name in model.searchable]
     patterns = [pattern_of(word) for word in query.words]
     return all(any(re.search(one, text) for text in texts) for one in patterns)
-
-
-def in_order(documents: Documents, query: ListQuery, typed: TypeOf) -> Documents:
-    """Documents in the order of the query: a stable sort by each field, from the last
-    field to the first."""
-    for name, down in reversed(query.sort):
-        values = {one["id"]: typed(one, [name])[name] for one in documents}
-        known = [one for one in documents if values[one["id"]] is not None]
-        unset = [one for one in documents if values[one["id"]] is None]
-        known.sort(key=lambda one: values[one["id"]], reverse=down)
-        documents = known + unset
-    return documents
-
-
-def only_after(
-    documents: Documents, query: ListQuery, typed: TypeOf
-) -> Iterator[Document]:
-    """The documents of a sorted group that come after the cursor."""
-    for document in documents:
-        names = [name for name, _ in query.sort]
-        if query.after is None or is_after(typed(document, names), query):
-            yield document
-
-
-def is_after(values: Document, query: ListQuery) -> bool:
-    """Whether values come after the cursor of a query."""
-    for (name, down), place in zip(query.sort, query.after or ()):
-        value = values[name]
-        if value == place:
-            continue
-        if value is None or place is None:
-            return value is None
-        return bool(value < place if down else value > place)
-    return False
