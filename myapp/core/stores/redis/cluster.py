@@ -1,13 +1,22 @@
 """Redis Cluster: the client of ``redis+cluster://host:7000,host:7001``."""
 
+import re
 import threading
+import time
 from typing import Any
 
+from redis import ConnectionError
+from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.retry import Retry
 from sqlalchemy import make_url
 
 MARK = "+cluster://"
 DEFAULT_PORT = 6379
+# How many other nodes are asked when one does not answer, and seconds until the next
+# attempt after all have failed.
+MORE_NODES = 3
+RECONNECT_PAUSE = 0.5
 
 
 def is_cluster(url: str) -> bool:
@@ -20,9 +29,9 @@ def urls_of_nodes(url: str) -> list[str]:
     """The URL of each node that the URL of a cluster names."""
     scheme, _, rest = url.partition(MARK)
     credentials, at, hosts = rest.rpartition("@")
-    hosts, slash, options = hosts.partition("/")
+    hosts, *options = re.split("(?=[/?])", hosts, maxsplit=1)
     return [
-        f"{scheme}://{credentials}{at}{host}{slash}{options}"
+        f"{scheme}://{credentials}{at}{host}{''.join(options)}"
         for host in hosts.split(",")
     ]
 
@@ -42,6 +51,8 @@ class LazyCluster:
         self._others = [make_url(other) for other in others]
         self._lock = threading.Lock()
         self._client: RedisCluster | None = None
+        #: Until when threads that have waited for a failed attempt fail with it, too.
+        self._failed_until = 0.0
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> "LazyCluster":
@@ -55,14 +66,29 @@ class LazyCluster:
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    nodes = [
-                        ClusterNode(  # type: ignore[no-untyped-call]
-                            one.host, one.port or DEFAULT_PORT
-                        )
-                        for one in self._others
-                    ]
-                    self._client = RedisCluster(startup_nodes=nodes, **self._options)
+                    self._client = self._connect()
         return self._client
+
+    def _connect(self) -> RedisCluster:
+        if time.monotonic() < self._failed_until:
+            raise ConnectionError("no node of the cluster has answered a moment ago")
+        nodes = [
+            ClusterNode(  # type: ignore[no-untyped-call]
+                one.host, DEFAULT_PORT if one.port is None else one.port
+            )
+            for one in self._others
+        ]
+        # It asks one node for its commands, and the next one when that one is down.
+        options = {**self._options, "retry": Retry(NoBackoff(), MORE_NODES)}
+        try:
+            client = RedisCluster(startup_nodes=nodes, **options)
+        except Exception:
+            self._failed_until = time.monotonic() + RECONNECT_PAUSE
+            raise
+        # From now on it repeats nothing: a script may have run although its reply was
+        # lost.
+        client.set_retry(Retry(NoBackoff(), 0))
+        return client
 
     def close(self) -> None:
         """Close the connections, if there are any."""

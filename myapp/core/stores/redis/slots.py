@@ -12,6 +12,8 @@ from myapp.core.stores.state import request_state
 
 # Braces, a colon or a slash would be read as a part of the keys.
 NAME = re.compile(r"[\w.-]+", re.ASCII)
+# More slots cost more for each list, and there are seldom more nodes.
+MOST_SLOTS = 1024
 # The place of the class by the name of each model in Redis.
 NAMED: dict[str, str] = {}
 
@@ -41,9 +43,13 @@ class Slots:
         """
         super().__init_subclass__(**kwargs)
         if "name" in cls.__dict__:
+            said = "takes letters, digits, _, . and -"
             if not NAME.fullmatch(cls.name):
-                said = "takes letters, digits, _, . and -"
                 raise TypeError(f"{cls.__name__}.name {said}")
+            if cls.slot and not NAME.fullmatch(cls.slot):
+                raise TypeError(f"{cls.__name__}.slot {said}")
+            if type(cls.slots) is not int or not 1 <= cls.slots <= MOST_SLOTS:
+                raise TypeError(f"{cls.__name__}.slots is not 1 to {MOST_SLOTS}")
             place = f"{cls.__module__}.{cls.__qualname__}"
             other = NAMED.setdefault(cls.name, place)
             if other != place:
@@ -84,10 +90,11 @@ class Slots:
         record that the request writes, so that one script writes both."""
         if cls.slots == 1:
             return cls.prefix()
+        home = cls.prefix_of(key.id)
         if key.record:
             with suppress(ValueError):
-                return cls.prefix_of(cls.place(cls.key.read(key.record)))
-        home = request_state().homes[cls.name] = cls.prefix_of(key.id)
+                home = cls.prefix_of(cls.place(cls.key.read(key.record)))
+        request_state().homes[cls.name] = home
         return home
 
     @classmethod

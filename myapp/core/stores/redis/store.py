@@ -52,7 +52,7 @@ class RedisStore(Store):
                     f"{self.setting}: a cluster is written as "
                     "redis+cluster://host:port,host:port"
                 )
-            if one.drivername not in SCHEMES:
+            if one.drivername not in SCHEMES or one.port == 0:
                 raise ConfigError(f"{self.setting} is not a {'/'.join(SCHEMES)} URL")
             try:
                 options = parse_url(node)  # type: ignore[no-untyped-call]
@@ -90,15 +90,14 @@ class RedisStore(Store):
         """
         try:
             found, *_ = redis_store.on_each_server("info", "cluster")
-        except TypeError as error:
-            raise ConfigError(f"{self.setting} has an option of no meaning") from error
-        except RedisClusterException as error:
-            if "Cluster mode is not enabled" not in str(error):
+        except (TypeError, ValueError, RedisClusterException) as error:
+            if "Cluster mode is not enabled" in str(error):
+                said = "this server is not part of a cluster; write redis:// for it"
+            elif isinstance(error.__cause__ or error, (TypeError, ValueError)):
+                said = "it has a host or an option that does not work"
+            else:
                 raise
-            raise ConfigError(
-                f"{self.setting}: this server is not part of a cluster; "
-                "write redis:// for it"
-            ) from error
+            raise ConfigError(f"{self.setting}: {said}") from error
         if found.get("cluster_enabled") and not redis_store.in_cluster:
             raise ConfigError(
                 f"{self.setting}: this server is part of a cluster; "

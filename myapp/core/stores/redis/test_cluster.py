@@ -30,7 +30,7 @@ from myapp.core.testing.planted import (
     text_schema,
 )
 from myapp.core.testing.proxy import Proxy
-from myapp.core.testing.races import one_of
+from myapp.core.testing.races import at_once, one_of
 from myapp.core.wiring import mount
 
 BODY = {"text": "one"}
@@ -196,6 +196,40 @@ def test_a_node_that_is_down_stops_its_own_models_alone(
     client.post(BETA, json={"text": "two"})
 
 
+@pytest.mark.parametrize("number", range(3))
+def test_a_new_process_serves_the_nodes_that_are_up(
+    build: Callable[..., Any], nodes: Nodes, number: int
+) -> None:
+    """redis-py asks the first node for its commands when its client is made."""
+    nodes.kill(number)
+    try:
+        client = build(nodes.url)
+        for url, model in zip(URLS, MODELS):
+            is_up = nodes.node_of(model.prefix()) != number
+            client.get(url, expect=200 if is_up else 503)
+    finally:
+        nodes.run(number)
+        wait_until(nodes.is_ready)
+
+
+def test_threads_do_not_wait_one_after_another_for_a_cluster_that_is_down(
+    build: Callable[..., Any], tmp_path: Path
+) -> None:
+    nodes = Nodes(tmp_path / "nodes")
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(Proxy(HOST, port)) for port in nodes.ports]
+        nodes.ports, own = [proxy.port for proxy in proxies], nodes.ports
+        assert own != nodes.ports
+        for proxy in proxies:
+            proxy.flowing.clear()
+        client = build(nodes.url)
+        started = time.monotonic()
+        ask: Any = lambda mine, _number: mine.get(ALPHA, expect=503)
+        at_once(client.application, 12, ask)
+        # Each attempt takes a second for each of three nodes.
+        assert time.monotonic() - started < PATIENCE
+
+
 def test_an_application_starts_while_the_cluster_is_down(
     build: Callable[..., Any], nodes: Nodes
 ) -> None:
@@ -307,13 +341,24 @@ def test_a_node_that_hangs_is_503(behind: tuple[Any, Proxy]) -> None:
         ("redis+cluster://127.0.0.1:port", "not a URL"),
         ("redis+cluster://127.0.0.1:99999", "not a URL"),
         ("redis://127.0.0.1:99999/0", "not a URL"),
-        ("redis://127.0.0.1:7000/0?nothing=1", "an option of no meaning"),
+        ("redis+cluster://127.0.0.1:0", "not a"),
+        ("redis+cluster://:a/b@127.0.0.1:1", "not a URL"),
+        ("redis://127.0.0.1:7000/0?nothing=1", "an option that does not work"),
         ("redis://:a+cluster://b@127.0.0.1:7000", "not a URL"),
     ],
 )
 def test_a_url_that_names_no_cluster_is_refused(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         create_app({"REDIS_URL": url})
+
+
+def test_an_option_that_the_client_does_not_take_is_refused(
+    nodes: Nodes, tmp_path: Path
+) -> None:
+    database = make_database("sqlite", tmp_path)
+    url = f"{nodes.url}?ssl_cert_reqs=none"
+    with pytest.raises(ConfigError, match="that does not work"):
+        create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": url})
 
 
 def test_a_server_of_the_other_kind_is_refused(nodes: Nodes, tmp_path: Path) -> None:

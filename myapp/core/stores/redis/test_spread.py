@@ -8,9 +8,11 @@ import pytest
 from conftest import build_app, undone
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
+from myapp.core.http.description import describe
 from myapp.core.model.key import Key
 from myapp.core.rest.api import feature_blueprint
-from myapp.core.rest.verbs import routes_from_model
+from myapp.core.rest.resource import ModelResource
+from myapp.core.rest.verbs import respond_record, routes_from_model
 from myapp.core.schema.strict_json import JSON
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.model import RedisModel
@@ -38,6 +40,18 @@ class WideEvent(RedisModel):
     )
 
 
+class EventCopy(ModelResource):
+    """A copy of an event: a new record, below the URL of another one."""
+
+    model = WideEvent
+
+    @describe({201: WideEvent.read_schema}, errors=(400, 404, 409, 422))
+    def post(self, id: str) -> Any:
+        """Create an event like another one."""
+        kind = WideEvent.get_or_404(id)["kind"]
+        return respond_record(WideEvent.create({"kind": kind}), 201)
+
+
 def event_body(number: int = 0) -> JSON:
     """The body of an event."""
     return {"kind": ("click", "view")[number % 2], "size": number % 5}
@@ -46,7 +60,9 @@ def event_body(number: int = 0) -> JSON:
 def add_events(app: App) -> App:
     """Mount the model on an application."""
     blueprint, api = feature_blueprint("wide", __name__)
-    routes_from_model(api.namespace("events"), WideEvent)
+    events = api.namespace("events")
+    routes_from_model(events, WideEvent)
+    events.route("/<id>/copy")(EventCopy)
     mount(app, Feature("wide", "/wide", "public"), blueprint)
     return app
 
@@ -97,6 +113,16 @@ def test_records_and_their_keys_lie_in_every_slot(client: Client) -> None:
     assert client.get(f"{URL}?count=exact").json["total"] == 40
 
 
+def test_a_key_on_a_route_of_its_own_works_for_a_new_record(client: Client) -> None:
+    for number in range(20):
+        made: Any = client.post(URL, json=event_body(number)).json
+        headers = {"Idempotency-Key": f"copy-{number}"}
+        url = f"{URL}{made['id']}/copy"
+        first = client.post(url, headers=headers, expect=201)
+        assert client.post(url, headers=headers, expect=201).data == first.data
+    assert len(all_records(client, URL)) == 40
+
+
 def in_pages_of_7(client: Client, sort: str) -> list[JSON]:
     """All records, from pages in an order."""
     items: list[JSON] = []
@@ -144,6 +170,11 @@ def test_two_records_in_one_request_are_refused(own_app: App) -> None:
         {"unique": ("kind",)},
         {"key": Key({"type": "integer"})},
         {"name": "a/b"},
+        {"slots": 0},
+        {"slots": -1},
+        {"slots": 2.0},
+        {"slots": "4"},
+        {"slots": 1, "slot": "}x"},
     ],
 )
 def test_what_several_slots_cannot_keep_is_refused(members: dict[str, Any]) -> None:
