@@ -28,7 +28,7 @@ MOVIES = "/catalog/movies/"
 PROBLEM = "application/problem+json"
 # What the tests shorten, so that they do not wait; and so many requests at once.
 LIMITS = {
-    "uwsgi_read_timeout 15s": "uwsgi_read_timeout 2s",
+    "uwsgi_read_timeout 15s": "uwsgi_read_timeout 4s",
     "max_conns=1000": "max_conns=8",
     "rate=100r/s": "rate=1000r/s",
     "burst=200": "burst=2000",
@@ -259,7 +259,7 @@ def test_what_nginx_refuses_is_a_problem_document(site: Site) -> None:
 
 
 def test_an_application_that_is_slow_or_gone_is_a_problem_document(site: Site) -> None:
-    response = check_problem(site.send("GET", "/wait/3"), 504, "gateway-timeout")
+    response = check_problem(site.send("GET", "/wait/6"), 504, "gateway-timeout")
     assert response.headers["Retry-After"]
     site.end("uwsgi")
     try:
