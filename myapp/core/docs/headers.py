@@ -13,7 +13,11 @@ HEADERS: JSON = {
     "ETag": {
         "description": "The version of the record, for If-Match and If-None-Match.",
         "required": True,
-        "schema": {"type": "string", "pattern": '^"[0-9]+"$', "examples": ['"1"']},
+        "schema": {
+            "type": "string",
+            "pattern": '^"[0-9.]+-[0-9a-f]{8}"$',
+            "examples": ['"1-325fd297"'],
+        },
     },
     "Idempotent-Replayed": {
         "description": "Set when this is the kept response of the Idempotency-Key.",
