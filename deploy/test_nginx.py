@@ -295,11 +295,12 @@ def test_slow_clients_hold_no_worker(site: Site) -> None:
     head = f"POST {MOVIES} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n"
     with ExitStack() as stack:
         slow = [stack.enter_context(closing(site.connect())) for _ in range(300)]
-        done = threading.Event()
+        dripping, done = threading.Event(), threading.Event()
 
         def drip() -> None:
             for number, one in enumerate(slow):
                 one.sendall(head.encode() + (b"\r\n" if number % 2 else b""))
+            dripping.set()
             while not done.wait(0.5):
                 for number, one in enumerate(slow):
                     with suppress(OSError):
@@ -308,7 +309,7 @@ def test_slow_clients_hold_no_worker(site: Site) -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            time.sleep(1)
+            assert dripping.wait(PATIENCE)
             for _ in range(50):
                 started = time.monotonic()
                 assert site.send("GET", MOVIES)[0].status == 200

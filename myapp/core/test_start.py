@@ -246,6 +246,7 @@ inner = app.wsgi_app
 
 def slow(environ, start_response):
     if environ["PATH_INFO"] == "/slow":
+        open("began", "w").close()
         time.sleep(2)
     return inner(environ, start_response)
 
@@ -265,7 +266,7 @@ def test_sigterm_lets_a_running_request_end(
     server.wait_for("/health/live")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(server.problem, "/slow")
-        time.sleep(1)
+        eventually((tmp_path / "tree" / "began").exists)
         server.process.terminate()
         problem = slow.result()
     assert problem["status"] == 404

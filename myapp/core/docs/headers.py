@@ -11,7 +11,8 @@ HEADERS: JSON = {
     "Accept-Patch": {"description": "The media types that it takes.", "schema": TEXT},
     "Accept-Post": {"description": "The media types that it takes.", "schema": TEXT},
     "ETag": {
-        "description": "The version of the record, for If-Match and If-None-Match.",
+        "description": "The version of the record and the shape in which it is shown, "
+        "for If-Match and If-None-Match.",
         "required": True,
         "schema": {
             "type": "string",

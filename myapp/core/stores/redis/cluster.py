@@ -5,9 +5,10 @@ import threading
 import time
 from typing import Any
 
-from redis import ConnectionError
+from redis import ConnectionError, RedisError
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
 from sqlalchemy import make_url
 
@@ -82,7 +83,7 @@ class LazyCluster:
         options = {**self._options, "retry": Retry(NoBackoff(), MORE_NODES)}
         try:
             client = RedisCluster(startup_nodes=nodes, **options)
-        except Exception:
+        except (RedisError, RedisClusterException):
             self._failed_until = time.monotonic() + RECONNECT_PAUSE
             raise
         # From now on it repeats nothing: a script may have run although its reply was

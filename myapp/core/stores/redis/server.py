@@ -115,6 +115,7 @@ def start_keeper(folder: Path, path: Path) -> None:
             stderr=log,
             start_new_session=True,
         )
+    # It ends when a copy of it keeps the server, with the lock.
     keeper.wait()
     deadline = time.monotonic() + START_TIMEOUT
     while not answers(path):

@@ -102,3 +102,16 @@ class Slots:
         """The text of an id in keys and indexes, which sorts as the ids do. No id is
         taken for another key of the model, because only UUIDs stand there unmarked."""
         return str(id) if cls.key.is_uuid else f"={sort_key(id)}"
+
+
+def is_spread(prefix: str) -> bool:
+    """Whether the keys with a prefix are those of one of several slots of a model. Such
+    writes are refused on one server as in a cluster, so that the code does not depend
+    on the server."""
+    return "/" in prefix
+
+
+def name_of_model(prefix: str) -> str:
+    """The name of the model in ``{name}:``, ``{slot}name:`` or ``{name/7}:``."""
+    braced, _, after = prefix.strip("{:").rpartition("}")
+    return after or braced.partition("/")[0]

@@ -24,6 +24,7 @@ from myapp.core.model.idempotency_store import KeyTaken
 from myapp.core.model.record import Document
 from myapp.core.schema.json_out import dumps
 from myapp.core.stores.redis.client import LuaScript, redis_store
+from myapp.core.stores.redis.slots import is_spread, name_of_model
 from myapp.core.stores.state import request_state
 from myapp.core.stores.transaction import StaleRead
 
@@ -243,7 +244,9 @@ def commit_units(units: Iterable[RedisUnit]) -> None:
     :raises KeyTaken: when another request with the key was first.
     """
     units = list(units)
-    if len(units) > 1 and (redis_store.in_cluster or any(map(is_spread, units))):
+    if len(units) > 1 and (
+        redis_store.in_cluster or any(is_spread(unit.prefix) for unit in units)
+    ):
         refuse_slots(units)
     responses = [unit.response for unit in units if unit.response[0]]
     arguments = [unit.operations() for unit in units]
@@ -255,19 +258,13 @@ def commit_units(units: Iterable[RedisUnit]) -> None:
         raise StaleRead
 
 
-def is_spread(unit: RedisUnit) -> bool:
-    """Whether the writes are to a model in several slots. On one server, they are
-    refused as in a cluster, so that the code does not depend on the server."""
-    return "/" in unit.prefix
-
-
 def refuse_slots(units: list[RedisUnit]) -> None:
     """Refuse writes in several slots of a cluster: no script can make all of them.
 
     :raises RuntimeError: with the names of the models.
     """
     if len({key_slot(unit.prefix.encode()) for unit in units}) > 1:
-        names = ", ".join(sorted(unit.prefix.strip(":{}") for unit in units))
+        names = ", ".join(sorted({name_of_model(unit.prefix) for unit in units}))
         raise RuntimeError(
             f"one request writes to models in several slots ({names}); state the same "
             "`slot` on them, or write one record of a model with several `slots`"
