@@ -1,5 +1,9 @@
 """Retries and batches that need planted models: each is done once, and completely."""
 
+import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -29,6 +33,7 @@ from myapp.core.stores.sql import idempotency as sql_idempotency
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.idempotency import RESPONSES
 from myapp.core.stores.sql.model import SqlModel
+from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.sql.types import Id
 from myapp.core.stores.transaction import after_commit
 from myapp.core.testing.client import all_records
@@ -233,6 +238,49 @@ def test_writes_in_two_stores_are_made_once_for_a_key(client: Any) -> None:
     assert sum("Idempotent-Replayed" not in one.headers for one in made) == 1
     assert all_records(client, TICKETS) == [made[0].json]
     assert len(all_records(client, BRANCHES)) == 1
+
+
+# A process that ends between its two commits.
+KILLED = """
+import json, os, signal, sys
+from myapp import create_app
+from myapp.core.model.changes import after_write
+from myapp.core.rest.test_retries import PlantedBranch
+from myapp.core.stores.redis import store as redis_part
+from myapp.core.testing.planted import TICKETS, PlantedTicket, plant
+
+redis_part.commit_units = lambda units: os.kill(os.getpid(), signal.SIGKILL)
+app = plant(create_app(json.loads(sys.argv[1])), tables=False)
+write = lambda sender, change: PlantedBranch.create({})
+with after_write.connected_to(write, sender=PlantedTicket):
+    key = {"Idempotency-Key": "key"}
+    app.test_client().post(TICKETS, json={"text": "once"}, headers=key)
+"""
+
+
+def test_a_process_that_dies_between_two_commits_blocks_its_key(client: Any) -> None:
+    """A retry waits for the first request, as long as that may run. Then it makes all
+    writes again: those of SQL are there twice."""
+
+    def write(_sender: Any, change: Any) -> None:
+        PlantedBranch.create({})
+
+    app = client.application
+    settings = {name: app.config[name] for name in (SqlStore.setting, "REDIS_URL")}
+    command = [sys.executable, "-c", KILLED, json.dumps(settings)]
+    assert subprocess.run(command, timeout=DEADLINE).returncode == -signal.SIGKILL
+    assert len(all_records(client, BRANCHES)) == 1
+    with after_write.connected_to(write, sender=PlantedTicket):
+        taken = client.post(TICKETS, json=BODY, headers=KEY, expect=409)
+        assert taken.headers["Retry-After"] == "1"
+        assert all_records(client, TICKETS) == []
+        assert len(all_records(client, BRANCHES)) == 1
+        with app.app_context(), sql.engine.begin() as connection:
+            now = datetime.now(UTC)
+            connection.execute(RESPONSES.update().values(expires_at=now))
+        client.post(TICKETS, json=BODY, headers=KEY)
+    assert len(all_records(client, TICKETS)) == 1
+    assert len(all_records(client, BRANCHES)) == 2
 
 
 def kept(app: App) -> dict[str, float]:
