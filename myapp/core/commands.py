@@ -1,5 +1,5 @@
-"""The commands ``dev``, ``seed``, ``new-secret`` and ``version``, and the names of the
-shell."""
+"""The commands ``create-database``, ``dev``, ``seed``, ``new-secret`` and ``version``,
+and the names of the shell."""
 
 import logging
 import secrets
@@ -24,6 +24,20 @@ def seed() -> None:
         command = blueprint.cli.commands.get("seed")
         if command is not None:
             click.get_current_context().invoke(command)
+
+
+@click.command("create-database")
+@with_appcontext
+def create_database() -> None:
+    """Make the database that the configuration names, when it is missing."""
+    for store in registered_stores():
+        try:
+            done = store.create()
+        except store.errors as error:
+            reason = str(error).strip().splitlines()[0]
+            raise click.ClickException(f"{store.setting}: {reason}") from error
+        if done:
+            click.echo(done)
 
 
 @click.command("dev")

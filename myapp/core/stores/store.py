@@ -49,6 +49,14 @@ class Store:
     def init_app(self, app: Flask) -> None:
         """Bind the store to an application."""
 
+    def create(self) -> str:
+        """Make the database that the URL names, when it is missing.
+
+        :returns: what was done, in one line; empty when the store needs no such step.
+        :raises Exception: one of ``errors``.
+        """
+        return ""
+
     def upgrade(self) -> None:
         """Bring the stored data to the format that the code expects."""
 

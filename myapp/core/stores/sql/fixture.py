@@ -80,10 +80,9 @@ def drop_database(server: str, database: str) -> None:
     name = make_url(database).database or ""
     if not name.startswith(MADE_HERE):
         raise ValueError(f"{name} was not made by the tests")
-    force = (
-        " WITH (FORCE)" if make_url(server).get_backend_name() == "postgresql" else ""
-    )
-    execute(server, f"DROP DATABASE {name}{force}")
+    is_postgresql = make_url(server).get_backend_name() == "postgresql"
+    quote, force = ('"', " WITH (FORCE)") if is_postgresql else ("`", "")
+    execute(server, f"DROP DATABASE {quote}{name}{quote}{force}")
 
 
 def execute(server: str, statement: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from myapp.core.errors.startup import ConfigError
 from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
+from myapp.core.stores.sql.database import make_missing_database
 from myapp.core.stores.sql.engine import BEGIN, bind, rows, sql
 from myapp.core.stores.sql.faults import (
     is_database_unavailable,
@@ -67,6 +68,14 @@ class SqlStore(Store):
     def init_app(self, app: Flask) -> None:
         """Make the engine; it connects at its first statement."""
         bind(app)
+
+    def create(self) -> str:
+        """Make the database on its server; SQLite makes its file itself."""
+        url = sql.engine.url
+        if url.get_backend_name() == "sqlite":
+            return ""
+        made = make_missing_database(url)
+        return f"the database {url.database} {'is made' if made else 'exists'}"
 
     def upgrade(self) -> None:
         """Run the missing migrations."""
