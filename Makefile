@@ -93,6 +93,10 @@ bench: .venv/.runtime ## measure the app beside its peers (wrk, PostgreSQL; BENC
 faults: .venv/.development ## kill and stop the app and its stores under load (FAULTS="--writes 3000")
 	@$(BIN)/python bench/faults.py $(FAULTS)
 
+.PHONY: deploy-rehearsal
+deploy-rehearsal: .venv/.development ## 20 releases under load, 3 of them broken (REHEARSAL="--releases 6")
+	@$(BIN)/python deploy/rehearse.py --collisions $(REHEARSAL)
+
 .PHONY: clean
 clean: ## remove what was made here: .venv, caches, and the data in instance/
 	rm -rf clients/openapi*.json clients/python clients/typescript clients/node_modules screenshots

@@ -256,14 +256,19 @@ def stored(postgres, cache):
     return {"sql": [name for (name,) in found], "redis": notes}
 
 
+def create_database(postgres):
+    """Create the database of the app."""
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE myapp")
+
+
 def serve(options, scratch, postgres, cache, stack):
     """Start the app behind the proxies; return its server and the proxies."""
     proxies = {
         store.name: stack.enter_context(Proxy("127.0.0.1", store.port))
         for store in (postgres, cache)
     }
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE myapp")
+    create_database(postgres)
     database = f"postgresql+psycopg://postgres@127.0.0.1:{proxies['sql'].port}/myapp"
     environment = {
         "MYAPP_ENV": "production",

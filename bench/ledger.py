@@ -105,10 +105,14 @@ class Client(threading.Thread):
             else:
                 self.delete(entry)
 
+    def connect(self):
+        """Return a connection to the server."""
+        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
     def send(self, resource, method, path, body=None, headers=None):
         """Send one request, and return status, headers and body; status 0 when the
         connection ended without a response."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = self.connect()
         sent = {"Content-Type": "application/json", **(headers or {})}
         try:
             connection.request(method, path, body and json.dumps(body), sent)

@@ -4,7 +4,6 @@ import gzip
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -20,19 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rehearsal.proxy import Nginx
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE = 30.0
 MOVIES = "/catalog/movies/"
 PROBLEM = "application/problem+json"
-# What the tests shorten, so that they do not wait; and so many requests at once.
-LIMITS = {
-    "uwsgi_read_timeout 15s": "uwsgi_read_timeout 4s",
-    "max_conns=1000": "max_conns=8",
-    "rate=100r/s": "rate=1000r/s",
-    "burst=200": "burst=2000",
-}
 # The application with two more URLs: one that waits, and one that tells its environ.
 MODULE = """
 import json, time
@@ -60,75 +53,32 @@ app.wsgi_app = told
 pytestmark = pytest.mark.external
 
 
-def free_port() -> int:
-    """A port that is free now."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        return int(server.getsockname()[1])
-
-
 class Site:
     """nginx and uWSGI with their files in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port, self.plain_port = free_port(), free_port()
+        self.nginx = Nginx(folder, folder)
+        self.port, self.plain_port = self.nginx.port, self.nginx.plain_port
+        self.tls = self.nginx.tls
         self.seen = folder / "seen"
         self.seen.touch()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.tls = ssl.create_default_context()
-        self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
 
     def start(self) -> None:
         """Start both, and wait for a response through both."""
         (self.folder / "current").symlink_to(ROOT)
-        subprocess.run(
-            "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost "
-            "-keyout privkey.pem -out fullchain.pem".split(),
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-        )
+        (self.folder / "run").mkdir()
         (self.folder / "told.py").write_text(MODULE.format(seen=str(self.seen)))
-        (self.folder / "nginx.conf").write_text(self.configuration())
         self.start_uwsgi()
-        nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-        assert nginx, "these tests need nginx; on Debian: apt-get install nginx-light"
-        command = [nginx, "-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
-        command += ["-g", f"daemon off; error_log {self.folder}/nginx.log;"]
-        self.running["nginx"] = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        self.running["nginx"] = self.nginx.start()
         self.wait_until_ready()
-
-    def configuration(self) -> str:
-        """The file of deploy/nginx, with the paths and ports of this folder."""
-        text = (ROOT / "deploy" / "nginx" / "nginx.conf").read_text()
-        folder = str(self.folder)
-        temporary = "".join(
-            f"{kind}_temp_path {folder}/{kind};\n"
-            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        for old, new in {
-            **LIMITS,
-            # The folders of tests belong to the user that runs them.
-            "user www-data;": "user root;" if os.getuid() == 0 else "",
-            "worker_rlimit_nofile 32768;": "",
-            "worker_connections 8192": "worker_connections 2048",
-            "/run/nginx.pid": f"{folder}/nginx.pid",
-            "/srv/myapp": folder,
-            "/etc/letsencrypt/live/api.example.com": folder,
-            "/var/log/nginx": folder,
-            "listen 80 ": f"listen 127.0.0.1:{self.plain_port} ",
-            "listen 443 ": f"listen 127.0.0.1:{self.port} ",
-            "http {\n": "http {\n" + temporary,
-        }.items():
-            assert old in text, f"{old} is not in the file any more"
-            text = text.replace(old, new)
-        return text
 
     def start_uwsgi(self) -> None:
         """Start the application on the socket of nginx."""
         environment = {
             **os.environ,
-            "SOCKET": str(self.folder / "app.sock"),
+            "SOCKET": str(self.folder / "run" / "app.sock"),
             "WEB_CONCURRENCY": "2",
             "PYTHONPATH": str(self.folder),
             "MYAPP_ENV": "production",
