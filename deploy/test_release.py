@@ -11,6 +11,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 BIN = Path(sys.executable).parent
 SHORT = ["--releases", "3", "--broken", "1"]
+LEFT_OUT = set(
+    ".ci .coveragerc .flake8 .flaskenv .github .gitignore .pre-commit-config.yaml "
+    "Makefile README.md bench clients conftest.py deploy docs instance mypy.ini "
+    "openapi.json requirements-dev.txt".split()
+)
 RELEASE = "20261126-120000-0123abc"
 
 
@@ -46,13 +51,40 @@ def test_a_release_that_cannot_begin_says_why(
     assert last in ended.stderr.strip().splitlines()[-1]
 
 
-def test_the_workflows_and_the_shell_scripts_have_no_known_mistake() -> None:
-    workflows = sorted((ROOT / ".github" / "workflows").iterdir())
-    schema = ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"]
-    scripts = [*sorted((HERE / "bin").iterdir()), HERE / "provision", ROOT / ".ci/run"]
-    for program, *arguments in ([*schema, *workflows], ["shellcheck", *scripts]):
-        ended = subprocess.run([BIN / program, *arguments], capture_output=True)
-        assert ended.returncode == 0, ended.stdout.decode()
+SCHEMA = ["check-jsonschema", "--builtin-schema"]
+
+
+@pytest.mark.external
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ([*SCHEMA, "vendor.github-workflows"], ".github/workflows/*.yml"),
+        ([*SCHEMA, "vendor.compose-spec"], "deploy/container/compose*.yaml"),
+        (["hadolint"], "deploy/container/Dockerfile"),
+        (["kubernetes-validate", "--strict"], "deploy/kubernetes/*.yaml"),
+        (["shellcheck"], "deploy/bin/*"),
+        (["shellcheck"], "deploy/provision"),
+        (["shellcheck"], ".ci/run"),
+    ],
+)
+def test_each_file_has_no_known_mistake(command: list[str], files: str) -> None:
+    found = sorted(ROOT.glob(files))
+    assert found
+    ended = subprocess.run(
+        [BIN / command[0], *command[1:], *found], capture_output=True
+    )
+    assert ended.returncode == 0, ended.stdout.decode() + ended.stderr.decode()
+
+
+def test_the_image_has_what_the_application_needs() -> None:
+    """Each file of the tree that is not in the image is known to be left out."""
+    text = (HERE / "container" / "Dockerfile.dockerignore").read_text()
+    taken = {line[1:] for line in text.splitlines() if line.startswith("!")}
+    copied = (HERE / "container" / "Dockerfile").read_text()
+    assert all(name in copied for name in taken)
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True)
+    left = {name.split("/")[0] for name in listed.stdout.decode().split()} - taken
+    assert left <= LEFT_OUT, "add it to the image, or to this list"
 
 
 @pytest.mark.parametrize(
