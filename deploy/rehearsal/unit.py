@@ -1,6 +1,6 @@
 """Stands for ``myapp-unit`` where there is no systemd: runs the ExecStart of a unit.
 
-unit.py FOLDER start|stop|enable RELEASE
+unit.py FOLDER start|stop RELEASE
 """
 
 import os
@@ -64,11 +64,6 @@ def stop(folder, name):
     path.unlink()
 
 
-def enable(folder, name):
-    """Note which release starts with the machine."""
-    (folder / "run" / "enabled").write_text(name)
-
-
 if __name__ == "__main__":
     place, action, release = sys.argv[1:]
-    {"start": start, "stop": stop, "enable": enable}[action](Path(place), release)
+    {"start": start, "stop": stop}[action](Path(place), release)
