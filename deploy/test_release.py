@@ -32,7 +32,7 @@ def test_releases_lose_no_request_and_no_write() -> None:
     ("arguments", "last"),
     [
         (["nowhere.invalid"], "failed: nowhere.invalid: no ssh, or no folder"),
-        (["--dry-run", "nowhere.invalid"], "failed: nowhere.invalid: readlink ended"),
+        (["--dry-run", "nowhere.invalid"], "failed: nowhere.invalid: sh ended"),
     ],
 )
 def test_a_release_that_cannot_begin_says_why(
