@@ -88,7 +88,14 @@ def test_the_image_has_what_the_application_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["start"], ["start", "x"], ["start", f"{RELEASE} x"]]
+    "arguments",
+    [
+        [],
+        ["start"],
+        ["start", "x"],
+        ["start", f"{RELEASE} x"],
+        ["start", f"{RELEASE}\n/x/evil@1"],
+    ],
 )
 def test_the_command_for_units_takes_the_name_of_a_release_alone(
     arguments: list[str],

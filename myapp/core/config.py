@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import UnionType
@@ -89,7 +90,7 @@ def load_config(
     app.config.from_mapping(own)
     app.config.from_object(chosen_class)
     if test_config is None:
-        app.config.from_pyfile(Path(app.instance_path, "config.py"), silent=True)
+        read_instance(app)
     else:
         app.config.from_mapping(test_config)
     app.config.from_prefixed_env(PREFIX.rstrip("_"))
@@ -102,6 +103,23 @@ def load_config(
     for name, kind in types.items():
         check_value(name, app.config[name], kind)
     check_config(app)
+
+
+def read_instance(app: Flask) -> None:
+    """Read ``instance/config.py``, where there is one.
+
+    :raises ConfigError: when it is no Python. It does not show the line, which may hold
+        a secret.
+    """
+    path = Path(app.instance_path, "config.py")
+    try:
+        app.config.from_pyfile(path, silent=True)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        here = [one.lineno for one in frames if one.filename == str(path)]
+        number = error.lineno if isinstance(error, SyntaxError) else here and here[-1]
+        where = f" in line {number}" if number else ""
+        raise ConfigError(f"{path}: {type(error).__name__}{where}") from None
 
 
 def setting_types(chosen: type, own: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import string
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,23 @@ def test_class_then_instance_file_then_environment_later_wins(
     monkeypatch.setenv("MYAPP_RETRY_AFTER", "9")
     app = create_app()
     assert (app.config["SECRET_KEY"], app.config["RETRY_AFTER"]) == ("file", 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "line"),
+    [
+        ("A = 1\nSECRET_KEY = 'hidden-in-it\n", "SyntaxError", 2),
+        ("A = 1\n\nREDIS_URL = hidden('x')\n", "NameError", 3),
+    ],
+)
+def test_a_file_that_is_no_python_is_told_without_its_text(
+    instance: Path, text: str, kind: str, line: int
+) -> None:
+    instance.joinpath("config.py").write_text(text)
+    with pytest.raises(ConfigError, match=f"{kind} in line {line}$") as caught:
+        create_app()
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "hidden" not in shown
 
 
 def test_test_config_takes_the_place_of_the_instance_file(
