@@ -104,6 +104,20 @@ def test_the_command_for_units_takes_the_name_of_a_release_alone(
     assert ended.returncode == 2
 
 
+def test_a_look_from_outside_sees_what_serves(live_server: str) -> None:
+    def look(url: str, *arguments: str) -> tuple[int, str]:
+        command = [sys.executable, HERE / "smoke", url, *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return ended.returncode, ended.stdout
+
+    status, said = look(live_server)
+    assert status == 0 and said.count(" ok") == 3
+    status, said = look(live_server, "--release", "0123abc")
+    assert status == 1 and said.count("comes from no release, not 0123abc") == 3
+    assert look(f"{live_server}/catalog")[0] == 1
+    assert look("http://127.0.0.1:1")[0] == 1
+
+
 @pytest.mark.external
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_the_units_are_right_and_sandboxed(tmp_path: Path) -> None:
