@@ -157,7 +157,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     yield one
 
 
-# More than a release and a rollback have; those that are left out kill nothing.
+# A release has fewer steps, and a rollback fewer still; what is beyond kills nothing.
 KILLS = range(1, 26)
 
 
