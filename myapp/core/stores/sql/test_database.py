@@ -44,7 +44,7 @@ def test_a_server_that_cannot_be_reached_is_one_line() -> None:
     assert "Traceback" not in result.output
 
 
-def test_sqlite_needs_no_such_step(servers: list[str]) -> None:
+def test_sqlite_needs_no_such_step() -> None:
     app = create_app({SETTING: "sqlite://"})
     result = app.test_cli_runner().invoke(args=["create-database"])
     assert (result.exit_code, result.output) == (0, "")
