@@ -1,8 +1,8 @@
 """deploy/release on two machines, with a kill at each of its steps in turn.
 
-The folders, links and locks of the steps are real; the units, the copy and the build
-are stood for by notes, so that each kill takes milliseconds. test_release.py releases
-for real.
+The folders and links of the steps are real; the locks are left out, and notes stand for
+the units, the copy and the build, so that each kill takes milliseconds. test_release.py
+releases for real.
 """
 
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, quoted_name, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 # The database of PostgreSQL to connect to meanwhile, which each server has.
 MAINTENANCE = "postgres"
@@ -44,5 +45,11 @@ def create(connection: Connection, kind: str, name: str) -> bool:
     quoted = quote(quoted_name(name, quote=True))
     # The driver takes a % in a statement for a parameter.
     statement = f"CREATE DATABASE {quoted} {NEW_OPTIONS[kind]}".replace("%%", "%")
-    connection.execution_options(no_parameters=True).exec_driver_sql(statement)
+    try:
+        connection.execution_options(no_parameters=True).exec_driver_sql(statement)
+    except DBAPIError:
+        # Another process may have made it at the same time.
+        if connection.execute(text(LOOK_UP[kind]), {"name": name}).first():
+            return False
+        raise
     return True

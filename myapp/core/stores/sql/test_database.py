@@ -1,12 +1,14 @@
 """``flask create-database``: on each server, once, with any name."""
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from myapp import create_app
+from myapp.core.stores.sql.database import make_missing_database
 from myapp.core.stores.sql.fixture import MADE_HERE, drop_database
 from myapp.core.stores.sql.store import SqlStore
 
@@ -32,6 +34,19 @@ def test_a_missing_database_is_made_once(servers: list[str], odd: str) -> None:
         assert text_back == "Ωß🎬"
     finally:
         drop_database(server, shown)
+
+
+def test_two_at_once_make_it_once(servers: list[str]) -> None:
+    server = servers[0]
+    if server == "sqlite":
+        pytest.skip("its file is made by the first statement")
+    url = make_url(server).set(database=f"{MADE_HERE}{secrets.token_hex(4)}")
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            made = list(pool.map(make_missing_database, [url] * 6))
+        assert made.count(True) == 1
+    finally:
+        drop_database(server, url.render_as_string(hide_password=False))
 
 
 def test_a_server_that_cannot_be_reached_is_one_line() -> None:
