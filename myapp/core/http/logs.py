@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +32,11 @@ SECRETS = re.compile(
 # A text without any of these contains no secret that the patterns above find.
 SUSPECT = re.compile(r"(?i)passw|secret|token|key|authorization|cookie|://")
 CREDENTIALS = re.compile(r"(://[^\s:/@]*:)[^\s@/]+@")
+# W3C Trace Context, section 3.2.2: version, trace id, parent id, flags; a version after
+# 00 may have more.
+TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}"
+)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -86,6 +92,19 @@ def current_request_id() -> str | None:
     return request.environ.get(REQUEST_ID) if has_request_context() else None
 
 
+def trace_of(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The ids in the traceparent of a request; nothing when it has none, or a wrong
+    one."""
+    sent = environ.get("HTTP_TRACEPARENT", "")
+    found = TRACEPARENT.match(sent)
+    if found is None:
+        return {}
+    more = sent[found.end() :]
+    if more and (sent.startswith("00") or more[0] != "-"):
+        return {}
+    return {"trace_id": found[1], "parent_id": found[2]}
+
+
 def log_request(response: Response) -> Response:
     """Write the log line of this request; a slow request is a warning."""
     state = request_state()
@@ -107,6 +126,7 @@ def log_request(response: Response) -> Response:
             "status": status,
             "duration_ms": round(duration * 1000, 3),
             "sql": state.statements,
+            **trace_of(sent.environ),
         }
         log.handle(record)
     return response

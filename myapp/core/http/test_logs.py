@@ -115,6 +115,35 @@ def test_the_route_is_the_pattern_and_nothing_where_there_is_none(
     assert [line["sql"] for line in lines] == [0, 0]
 
 
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@as_json
+@pytest.mark.parametrize(
+    "sent, is_taken",
+    [
+        (f"00-{TRACE}-{PARENT}-01", True),
+        (f"00-{TRACE}-{PARENT}-00", True),
+        (f"01-{TRACE}-{PARENT}-01-what-comes-later", True),
+        (f"00-{TRACE}-{PARENT}-01-more", False),
+        (f"01-{TRACE}-{PARENT}-01more", False),
+        (f"ff-{TRACE}-{PARENT}-01", False),
+        (f"00-{'0' * 32}-{PARENT}-01", False),
+        (f"00-{TRACE}-{'0' * 16}-01", False),
+        (f"00-{TRACE.upper()}-{PARENT}-01", False),
+        (f"00-{TRACE}-{PARENT}", False),
+        ("", False),
+    ],
+)
+def test_the_trace_of_the_client_is_logged(
+    site: Site, written: io.StringIO, sent: str, is_taken: bool
+) -> None:
+    site().get("/health/live", headers={"traceparent": sent})
+    line = json.loads(written.getvalue())
+    wanted = (TRACE, PARENT) if is_taken else (None, None)
+    assert (line.get("trace_id"), line.get("parent_id")) == wanted
+
+
 @as_text
 def test_a_line_for_people_says_how_it_went(site: Site, written: io.StringIO) -> None:
     site().get("/health/ready")
