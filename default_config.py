@@ -53,6 +53,9 @@ class Config:
     LOG_LEVEL = "INFO"
     # A request that takes longer than this many seconds is logged as a warning.
     SLOW_REQUEST_SECONDS = 1.0
+    # The token that Prometheus sends for /metrics (Authorization: Bearer); empty means
+    # that nothing is counted, and that there is no /metrics.
+    METRICS_TOKEN = ""
     # Seconds that a client is asked to wait after a 503 (Retry-After).
     RETRY_AFTER = 1
     # Seconds that the kept response of an Idempotency-Key is stored.

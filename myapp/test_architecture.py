@@ -60,8 +60,11 @@ BY_HAND = re.compile(
     r"|register_error_handler)$|^werkzeug\.exceptions\b"
 )
 RESPONDERS = {"Response", "jsonify", "make_response", "respond", "response_class"}
-# Setting an attribute of these does not patch a library: they are context or process.
-PROXIES = re.compile(r"(flask\.(current_app|g|request|session)|os\.environ)\b")
+# Setting these does not patch a library: they are context, process, or its own hook.
+PROXIES = re.compile(
+    r"(flask\.(current_app|g|request|session)|os\.environ"
+    r"|prometheus_client\.values)\b"
+)
 SERVES, CONTRACT = "routes_from_model", "ResourceContract"
 VENDORED = {"vendor", "_vendor", "vendored", "third_party"}
 MAX_FUNCTION, MAX_FILE, MAX_FACTORY = 45, 300, 59

@@ -308,3 +308,43 @@ def test_another_server_serves_the_same_application(
     assert answers[0] == answers[1]
     assert server.get("/catalog/movies/")["items"] == []
     assert "Traceback" not in server.log.read_text()
+
+
+def test_the_workers_of_uwsgi_count_together_and_a_new_one_goes_on(
+    serve: Callable[..., Server],
+) -> None:
+    command = [str(BIN / "uwsgi"), "--ini", "myapp.ini"]
+    settings = {"MYAPP_SECRET_KEY": string.ascii_letters, "WEB_CONCURRENCY": "2"}
+    token = {"MYAPP_METRICS_TOKEN": "a-token-of-prometheus"}
+    server = serve(*command, MYAPP_ENV="production", **settings, **token)
+    server.wait_for("/health/live")
+
+    def shown() -> str:
+        headers = {"Authorization": f"Bearer {token['MYAPP_METRICS_TOKEN']}"}
+        asked = urllib.request.Request(f"{server.base}/metrics", headers=headers)
+        with urllib.request.urlopen(asked, timeout=DEADLINE) as answer:
+            return str(answer.read().decode())
+
+    def counted() -> float:
+        name = 'myapp_http_requests_total{method="GET",route="/",status="200"} '
+        return float(shown().partition(name)[2].split()[0])
+
+    def ask(times: int) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(server.get, ["/"] * times))
+
+    ask(40)
+    eventually(lambda: ask(4) or "myapp_workers 2.0" in shown())
+    before = counted()
+    pid = server.process.pid
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    commands = {one: Path(f"/proc/{one}/comm").read_text() for one in workers}
+    killed = next(int(one) for one in workers if "uwsgi" in commands[one])
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: "Respawned" in server.log.read_text())
+    ask(40)
+    assert counted() == before + 40
+    eventually(lambda: ask(4) or "myapp_workers 2.0" in shown())
+    files = list(server.instance.joinpath("metrics").glob("counter_*.db"))
+    # Those of the master, and of two workers; not one for each process that has lived.
+    assert len(files) <= 3

@@ -1,6 +1,6 @@
 """Puts the rooms together, for each application and for each feature."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Flask
@@ -12,9 +12,11 @@ from myapp.core.feature import Feature
 from myapp.core.http import access, errors, headers, health, logs, request
 from myapp.core.http.access import access_of, access_table
 from myapp.core.http.description import description_of
+from myapp.core.loading import import_when_used
 from myapp.core.rest import context
 from myapp.core.rest.api import FeatureBlueprint
 from myapp.core.schema.registry import Schemas
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.redis.store import RedisStore
 from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.store import Store
@@ -43,13 +45,19 @@ def init_app(app: Flask) -> None:
     access.init_app(app)
     context.init_app(app)
     logs.init_app(app)
+    blueprints = [pages.blueprint, health.blueprint]
+    observers: Mapping[str, Observer] = {}
+    if app.config["METRICS_TOKEN"]:
+        blueprints.append(import_when_used("myapp.core.http.metrics:blueprint"))
+        start_metrics = import_when_used("myapp.core.http.metrics:init_app")
+        observers = start_metrics(app, [store.component for store in STORES])
     headers.init_app(app)
     errors.init_app(app)
     for store in STORES:
-        store.init_app(app)
+        store.init_app(app, observers.get(store.component))
     for method in ("GET", "HEAD", "OPTIONS"):
         access_table(app)["static", method] = "public"
-    for blueprint in (pages.blueprint, health.blueprint):
+    for blueprint in blueprints:
         app.register_blueprint(blueprint)
         complete_routes(app, blueprint.name, None)
 

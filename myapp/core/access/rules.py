@@ -17,10 +17,13 @@ class Rule:
 
     :param meaning: who may call, in one sentence.
     :param allows: whether a caller may; ``None`` stands for one that is not known.
+    :param challenge: the WWW-Authenticate of its 401, RFC 9110 section 11.6.1; without
+        one, those of the authenticators are sent.
     """
 
     meaning: str
     allows: Callable[[Caller | None], bool]
+    challenge: str = ""
 
     @property
     def is_public(self) -> bool:

@@ -51,12 +51,12 @@ def check_access() -> None:
         word = late_access(rule.endpoint, sent.method)
     if word == "public":
         return
-    caller = caller_of_request()
-    if ACCESS[word].allows(caller):
+    rule_of_word, caller = ACCESS[word], caller_of_request()
+    if rule_of_word.allows(caller):
         return
     if caller is None:
         challenges = [one.challenge for one in authenticators_of(current_app)]
-        told = ", ".join(filter(None, challenges))
+        told = rule_of_word.challenge or ", ".join(filter(None, challenges))
         raise Problem(
             "unauthorized", headers={"WWW-Authenticate": told} if told else {}
         )

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from myapp.core.errors.startup import ConfigError
 from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.state import RequestState
 
 DEFAULT_PASSWORDS = frozenset(
@@ -46,8 +47,11 @@ class Store:
         :raises ConfigError: its text is one line.
         """
 
-    def init_app(self, app: Flask) -> None:
-        """Bind the store to an application."""
+    def init_app(self, app: Flask, observer: Observer | None = None) -> None:
+        """Bind the store to an application.
+
+        :param observer: is told of the work of the store, where somebody measures it.
+        """
 
     def create(self) -> str:
         """Make the database that the URL names, when it is missing.

@@ -1,6 +1,7 @@
 """The Redis client of an application, and scripts that run on its server."""
 
 import hashlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,16 +11,26 @@ from redis import Redis
 from redis.cluster import RedisCluster
 from redis.exceptions import NoScriptError
 
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.redis.cluster import LazyCluster, is_cluster
 
 
 class RedisClient(FlaskRedis):  # type: ignore[misc]  # flask-redis has no types
     """flask-redis with one client for each application, also for a cluster."""
 
-    def init_app(self, app: Flask, **kwargs: Any) -> None:
-        """Make the client of this application; it connects at its first command."""
+    def init_app(
+        self, app: Flask, observer: Observer | None = None, **kwargs: Any
+    ) -> None:
+        """Make the client of this application; it connects at its first command.
+
+        :param observer: is told of each command.
+        """
         in_cluster = is_cluster(app.config["REDIS_URL"])
         self.provider_class = LazyCluster if in_cluster else Redis
+        if observer is not None and in_cluster:
+            kwargs["client_class"] = observed(RedisCluster, observer)
+        elif observer is not None:
+            self.provider_class = observed(Redis, observer)
         super().init_app(app, **kwargs)
         app.extensions["redis"] = self._redis_client
 
@@ -38,6 +49,21 @@ class RedisClient(FlaskRedis):  # type: ignore[misc]  # flask-redis has no types
             return [run(*args)]
         found = run(*args, target_nodes=RedisCluster.PRIMARIES)
         return list(found.values()) if isinstance(found, dict) else [found]
+
+
+def observed(client: type, observer: Observer) -> Any:
+    """A class of clients that tells an observer how long each command takes."""
+
+    class Observed(client):  # type: ignore[misc]  # the class is computed
+        def execute_command(self, *args: Any, **options: Any) -> Any:
+            """Run a command."""
+            start = time.perf_counter()
+            try:
+                return super().execute_command(*args, **options)
+            finally:
+                observer.command(time.perf_counter() - start)
+
+    return Observed
 
 
 class LuaScript:

@@ -42,10 +42,14 @@ class LazyCluster:
     their slots when it makes one, and an application starts while Redis is down.
 
     :param url: of the cluster.
+    :param client_class: what it makes.
     :param options: of :class:`redis.cluster.RedisCluster`.
     """
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(
+        self, url: str, client_class: Any = RedisCluster, **options: Any
+    ) -> None:
+        self._client_class = client_class
         first, *others = urls_of_nodes(url)
         # A node that is down does not stop the models on other nodes.
         self._options = {"url": first, "require_full_coverage": False, **options}
@@ -82,7 +86,7 @@ class LazyCluster:
         # It asks one node for its commands, and the next one when that one is down.
         options = {**self._options, "retry": Retry(NoBackoff(), MORE_NODES)}
         try:
-            client = RedisCluster(startup_nodes=nodes, **options)
+            client: RedisCluster = self._client_class(startup_nodes=nodes, **options)
         except (RedisError, RedisClusterException):
             self._failed_until = time.monotonic() + RECONNECT_PAUSE
             raise

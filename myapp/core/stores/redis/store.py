@@ -14,6 +14,7 @@ from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
 from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.cluster import is_cluster, urls_of_nodes
 from myapp.core.stores.redis.faults import is_redis_unavailable
@@ -61,7 +62,7 @@ class RedisStore(Store):
             if in_cluster and options.get("db"):
                 raise ConfigError(f"{self.setting}: a cluster has database 0 alone")
 
-    def init_app(self, app: Flask) -> None:
+    def init_app(self, app: Flask, observer: Observer | None = None) -> None:
         """Start a server if no URL is configured, and make the client."""
         is_own = not app.config[self.setting]
         if is_own:
@@ -69,6 +70,7 @@ class RedisStore(Store):
         timeout = app.config["REDIS_TIMEOUT"]
         redis_store.init_app(
             app,
+            observer,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
             # The client must not repeat a script: it may have run although its reply

@@ -5,6 +5,7 @@ So a single read costs one round trip, a write transaction on SQLite takes its l
 once (``BEGIN IMMEDIATE``), and pysqlite does not interfere with savepoints.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -30,8 +31,10 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import QueuePool
 
 from myapp.core.errors.startup import ConfigError
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.sql.faults import is_stale_plan
 from myapp.core.stores.sql.limits import limit_requests
+from myapp.core.stores.sql.observing import observe_connections, observe_transactions
 from myapp.core.stores.state import request_state
 
 #: Rows with any number of columns.
@@ -81,8 +84,7 @@ def rows(statement: Executable, parameters: Mapping[str, Any] | None = None) -> 
     if sql.session.registry.has() and sql.session().in_transaction():
         return sql.session.connection().execute(statement, parameters).all()
     request_state().statements += 1
-    with current_app.extensions["sql_autocommit"].connect() as connection:
-        return cast(Rows, connection.execute(statement, parameters).all())
+    return cast(Rows, run_alone(statement, parameters, reads=True))
 
 
 def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
@@ -101,12 +103,31 @@ def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         )
     state.lone_write = False
     state.statements += 1
-    with current_app.extensions["sql_autocommit"].connect() as connection:
-        return cast(CursorResult[Any], connection.execute(statement, parameters))
+    return cast(CursorResult[Any], run_alone(statement, parameters))
 
 
-def bind(app: Flask) -> None:
-    """Bind ``sql`` and the migrations to an application."""
+def run_alone(statement: Executable, parameters: Any, reads: bool = False) -> Any:
+    """Run a statement that is a transaction by itself.
+
+    :param reads: whether to return all rows, instead of the result.
+    """
+    extensions = current_app.extensions
+    start = time.perf_counter()
+    try:
+        with extensions["sql_autocommit"].connect() as connection:
+            result = connection.execute(statement, parameters)
+            return result.all() if reads else result
+    finally:
+        # Listeners of this engine would cost twice as much as the rest of the metrics.
+        if extensions["sql_observer"] is not None:
+            extensions["sql_observer"].command(time.perf_counter() - start)
+
+
+def bind(app: Flask, observer: Observer | None = None) -> None:
+    """Bind ``sql`` and the migrations to an application.
+
+    :param observer: is told of each statement, each commit and each connection.
+    """
     url = app.config["SQLALCHEMY_DATABASE_URI"] or sqlite_url(app)
     app.config["SQLALCHEMY_DATABASE_URI"] = url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(app, url)
@@ -121,9 +142,13 @@ def bind(app: Flask) -> None:
     prepare_engine(engine)
     prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
     limit_requests(engine, app.config)
-    # An engine with the same connections and without listeners: it sends no BEGIN.
+    # An engine with the same connections, which sends no BEGIN.
     autocommit = Engine(engine.pool, engine.dialect, engine.url)
     app.extensions["sql_autocommit"] = autocommit
+    app.extensions["sql_observer"] = observer
+    if observer is not None:
+        observe_transactions(engine, observer)
+        observe_connections(engine, observer)
 
 
 def sqlite_url(app: Flask) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from myapp.core.errors.startup import ConfigError
 from myapp.core.model.idempotency_store import KeptResponse, RequestKey, ResponseStore
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.sql.database import make_missing_database
 from myapp.core.stores.sql.engine import BEGIN, bind, rows, sql
 from myapp.core.stores.sql.faults import (
@@ -65,9 +66,9 @@ class SqlStore(Store):
                 f"{self.setting} names {dialect.name}; use one of: {', '.join(BEGIN)}"
             )
 
-    def init_app(self, app: Flask) -> None:
+    def init_app(self, app: Flask, observer: Observer | None = None) -> None:
         """Make the engine; it connects at its first statement."""
-        bind(app)
+        bind(app, observer)
 
     def create(self) -> str:
         """Make the database on its server; SQLite makes its file itself."""
