@@ -9,7 +9,7 @@ TEST_DATABASE_URLS ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres mysq
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/15
 
 # The tests that run once more on a Redis Cluster, which each test process starts.
-ON_CLUSTER := myapp/carts $(addprefix myapp/core/,model query rest stores/redis/test_spread.py) \
+ON_CLUSTER := myapp/carts $(addprefix myapp/core/,backup model query rest stores/redis/test_spread.py) \
 	$(wildcard myapp/core/stores/test_*.py) -k "redis or kept or cart"
 
 # One process for each core; each process has its own databases.

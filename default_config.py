@@ -58,6 +58,13 @@ class Config:
     METRICS_TOKEN = ""
     # Seconds that a client is asked to wait after a 503 (Retry-After).
     RETRY_AFTER = 1
+    # Where backups are: a folder, or s3://bucket/prefix; empty means instance/backups.
+    BACKUP_URL = ""
+    # The key of age that backups are encrypted with, public (age1...) or secret; empty
+    # means that they are not. `flask backup new-key` makes one.
+    BACKUP_KEY = ""
+    # How many backups are kept; 0 means all.
+    BACKUP_KEEP = 14
     # Seconds that the kept response of an Idempotency-Key is stored.
     IDEMPOTENCY_TTL = 24 * 3600
 

@@ -121,18 +121,22 @@ def test_a_look_from_outside_sees_what_serves(live_server: str) -> None:
 @pytest.mark.external
 def test_the_units_are_right_and_sandboxed(tmp_path: Path) -> None:
     assert shutil.which("systemd-analyze"), "this needs systemd"
+    programs = tmp_path / "releases" / RELEASE / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (tmp_path / "current").symlink_to(tmp_path / "releases" / RELEASE)
+    for name in ("uwsgi", "flask"):
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    units = []
     for unit in (HERE / "systemd").iterdir():
-        name = unit.name.replace("@", f"@{RELEASE}")
-        text = unit.read_text().replace("/srv/myapp", str(tmp_path))
-        (tmp_path / name).write_text(text)
-        program = tmp_path / "releases" / RELEASE / ".venv" / "bin" / "uwsgi"
-        program.parent.mkdir(parents=True, exist_ok=True)
-        program.write_text("#!/bin/sh\n")
-        program.chmod(0o755)
+        units.append(tmp_path / unit.name.replace("@", f"@{RELEASE}"))
+        units[-1].write_text(unit.read_text().replace("/srv/myapp", str(tmp_path)))
+    for path in units:
         # It ends with 0 where a key is unknown, and says so.
-        command = ["systemd-analyze", "verify", str(tmp_path / name)]
+        command = ["systemd-analyze", "verify", str(path)]
         ended = subprocess.run(command, capture_output=True, text=True)
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    for path in tmp_path.glob("*.service"):
         command = ["systemd-analyze", "security", "--offline=true", "--threshold=30"]
-        ended = subprocess.run([*command, str(tmp_path / name)], capture_output=True)
+        ended = subprocess.run([*command, str(path)], capture_output=True)
         assert ended.returncode == 0, ended.stdout.decode()

@@ -12,6 +12,7 @@ from flask.cli import AppGroup
 from myapp.core.loading import import_when_used
 
 COMMANDS = {
+    "backup": "myapp.core.backup.cli:backup",
     "create-database": "myapp.core.commands:create_database",
     "dev": "myapp.core.commands:dev",
     "new-feature": "myapp.core.scaffold.cli:new_feature",

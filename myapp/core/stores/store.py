@@ -37,6 +37,9 @@ class Store:
     #: Its part of ``flask new-feature``, as ``module:name`` of a
     #: :class:`myapp.core.scaffold.store.StoreScaffold`.
     scaffold: ClassVar[str]
+    #: Its part of ``flask backup``, as ``module:name`` of a
+    #: :class:`myapp.core.backup.part.StoreBackup`.
+    backup: ClassVar[str]
     #: Its part of the tests, as ``module:name`` of a
     #: :class:`myapp.core.testing.fixture.StoreFixture`.
     fixture: ClassVar[str]

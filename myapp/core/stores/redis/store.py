@@ -37,6 +37,7 @@ class RedisStore(Store):
     setting = "REDIS_URL"
     errors = (RedisError, RedisClusterException)
     scaffold = "myapp.core.stores.redis.scaffold:RedisScaffold"
+    backup = "myapp.core.stores.redis.backup:RedisBackup"
     fixture = "myapp.core.stores.redis.fixture:RedisFixture"
 
     def check_config(self, app: Flask) -> None:

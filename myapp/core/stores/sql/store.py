@@ -40,6 +40,7 @@ class SqlStore(Store):
     setting = "SQLALCHEMY_DATABASE_URI"
     errors = (SQLAlchemyError,)
     scaffold = "myapp.core.stores.sql.scaffold:SqlScaffold"
+    backup = "myapp.core.stores.sql.backup:SqlBackup"
     fixture = "myapp.core.stores.sql.fixture:SqlFixture"
 
     def check_config(self, app: Flask) -> None:

@@ -1,0 +1,1 @@
+"""Backups of the stores: ``flask backup``. Loaded when the command is used."""

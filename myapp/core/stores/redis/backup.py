@@ -1,0 +1,197 @@
+"""The part of Redis in a backup: the snapshot (RDB) that a server sends to a replica.
+
+A snapshot holds one moment, which reading key by key does not, and needs no access to
+the files of the server.
+"""
+
+import re
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+from flask import current_app
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from myapp.core.backup.part import BackupError, Facts, StoreBackup
+from myapp.core.stores.redis.client import redis_store
+from myapp.core.stores.redis.cluster import LazyCluster
+from myapp.core.stores.redis.program import find_server
+
+#: The file of one server: its number, and the number of the database.
+FILE = re.compile(r"server-(\d+)-database-(\d+)\.rdb")
+# Seconds in which a server sends the next byte; it sends line feeds while it prepares.
+SILENCE = 60.0
+START_TIMEOUT = 60.0
+CHUNK, KEYS_AT_ONCE = 1024 * 1024, 500
+
+
+class RedisBackup(StoreBackup):
+    """A snapshot of the server, or of each primary of a cluster."""
+
+    def target(self) -> str:
+        """The URL without its password."""
+        text = current_app.config["REDIS_URL"]
+        return re.sub(r"(://[^@/]*:)[^@/]*@", r"\1***@", text)
+
+    def create(self, folder: Path) -> Facts:
+        """Write the snapshots."""
+        for number, pool in enumerate(pools()):
+            database = pool.connection_kwargs.get("db") or 0
+            path = folder / f"server-{number}-database-{database}.rdb"
+            try:
+                receive_snapshot(pool, path)
+            except (redis.RedisError, OSError) as error:
+                raise BackupError(f"redis sends no snapshot: {error}") from error
+        return {}
+
+    def check(self, folder: Path) -> str:
+        """Load the snapshots into a server of our own, and count the keys."""
+        count = 0
+        for path in folder.iterdir():
+            with loaded(path) as client:
+                count += int(client.dbsize())
+        return f"{count} keys"
+
+    def restore(self, folder: Path) -> None:
+        """Remove every key of the database, and write those of the snapshots."""
+        paths = list(folder.iterdir())
+        try:
+            for path in paths:
+                with loaded(path):
+                    pass
+            redis_store.on_each_server("flushdb")
+            for path in paths:
+                with loaded(path) as client:
+                    copy_keys(client)
+        except redis.RedisError as error:
+            raise BackupError(
+                f"redis: {error}; it does not hold all keys: restore it again"
+            ) from error
+
+
+def pools() -> list[Any]:
+    """The connection pool of each server."""
+    client = current_app.extensions["redis"]
+    if isinstance(client, LazyCluster):
+        return [client.get_redis_connection(n).connection_pool for n in primaries()]
+    return [client.connection_pool]
+
+
+def primaries() -> list[Any]:
+    """The primaries of the cluster."""
+    found: list[Any] = redis_store.get_primaries()
+    return found
+
+
+def receive_snapshot(pool: Any, path: Path) -> None:
+    """Ask a server for a snapshot, as a replica does (SYNC), and write it to a file.
+
+    :raises RedisError: when the server refuses, or sends less than it has announced.
+    """
+    connection = pool.connection_class(**pool.connection_kwargs)
+    try:
+        connection.connect()
+        connection.send_command("SYNC")
+        # The reply is no reply of the protocol, so it is read from the socket itself.
+        stream = connection._sock
+        stream.settimeout(SILENCE)
+        with stream.makefile("rb") as replies, path.open("wb") as file:
+            head = replies.readline().strip()
+            while not head:
+                head = replies.readline().strip()
+            if not head.startswith(b"$") or not head[1:].isdigit():
+                raise redis.RedisError(head.decode(errors="replace"))
+            left = int(head[1:])
+            while left:
+                chunk = replies.read(min(left, CHUNK))
+                if not chunk:
+                    raise redis.ConnectionError("the snapshot ends too early")
+                file.write(chunk)
+                left -= len(chunk)
+    finally:
+        connection.disconnect()
+
+
+@contextmanager
+def loaded(path: Path) -> Iterator[redis.Redis]:
+    """A client of a server of our own that holds a snapshot.
+
+    :raises BackupError: when the snapshot is damaged, or of a newer version of Redis.
+    """
+    found = FILE.fullmatch(path.name)
+    if found is None:
+        raise BackupError(f"{path.name} is not a snapshot")
+    with tempfile.TemporaryDirectory(prefix="myapp-") as temporary:
+        socket, log = f"{temporary}/redis.sock", Path(temporary, "log")
+        options = {
+            "port": 0,
+            "unixsocket": socket,
+            "dir": path.parent.resolve(),
+            "dbfilename": path.name,
+            "save": "",
+            "appendonly": "no",
+            "daemonize": "no",
+        }
+        words = [text for name in options for text in (f"--{name}", str(options[name]))]
+        with log.open("wb") as output:
+            server = subprocess.Popen([find_server(), *words], stdout=output)
+        client = redis.Redis(
+            unix_socket_path=socket, db=int(found[2]), retry=Retry(NoBackoff(), 0)
+        )
+        try:
+            wait_for(server, client, path, log)
+            yield client
+        finally:
+            client.close()
+            server.kill()
+            server.wait()
+
+
+def wait_for(
+    server: "subprocess.Popen[bytes]", client: redis.Redis, path: Path, log: Path
+) -> None:
+    """Wait until a server has read its snapshot.
+
+    :raises BackupError: when it ends before, with the last line of its log.
+    """
+    deadline = time.monotonic() + START_TIMEOUT
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            client.ping()
+            return
+        except redis.RedisError:
+            time.sleep(0.01)
+    told = (log.read_text(errors="replace").strip().splitlines() or ["no log"])[-1]
+    raise BackupError(f"{path.name} cannot be loaded: {told}")
+
+
+def copy_keys(source: redis.Redis) -> None:
+    """Write every key of a server into the database of the application."""
+    keys: list[bytes] = []
+    for key in source.scan_iter(count=KEYS_AT_ONCE):
+        keys.append(key)
+        if len(keys) == KEYS_AT_ONCE:
+            copy(source, keys)
+            keys = []
+    copy(source, keys)
+
+
+def copy(source: redis.Redis, keys: list[bytes]) -> None:
+    """Write some keys, with the time that they have left to live."""
+    reading = source.pipeline(transaction=False)
+    for key in keys:
+        reading.dump(key)
+        reading.pttl(key)
+    found = reading.execute()
+    writing = redis_store.pipeline(transaction=False)
+    for key, value, left in zip(keys, found[::2], found[1::2]):
+        # A key that has expired since it was listed has no value.
+        if value is not None:
+            writing.restore(key, max(left, 0), value, replace=True)
+    writing.execute()
