@@ -7,9 +7,10 @@ or threads asks for ``own_app`` and gets its own database.
 
 import os
 import shutil
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -28,11 +29,13 @@ from myapp.core.wiring import STORES
 pytest.register_assert_rewrite("myapp.core.testing", "myapp.core.stores.sql.fixture")
 
 from myapp.core.testing import Client  # noqa: E402  its asserts are to be rewritten
+from myapp.core.testing.server import Server  # noqa: E402
 
 FIXTURES = {store.name: import_when_used(store.fixture)() for store in STORES}
 # Each combination of servers, one of each store.
 SERVERS = list(product(*(fixture.servers for fixture in FIXTURES.values())))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+NOT_COPIED = shutil.ignore_patterns("instance", "bench", ".git", ".venv", ".*_cache")
 LOOPBACK = ("127.", "::1", "localhost")
 
 
@@ -177,6 +180,24 @@ def live_server(own_app: App) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """A function that starts a server in a copy of the tree, and ends it at the end."""
+    tree = tmp_path / "tree"
+    shutil.copytree(Path(__file__).parent, tree, ignore=NOT_COPIED)
+    tree.joinpath("instance").mkdir()
+    started: list[Server] = []
+
+    def serve(*command: str, **settings: Any) -> Server:
+        started.append(Server(tree, *command, **settings))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        if server.process.poll() is None:
+            server.signal_all(signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,13 @@ class Config:
     METRICS_TOKEN = ""
     # Seconds that a client is asked to wait after a 503 (Retry-After).
     RETRY_AFTER = 1
+    # The OpenTelemetry collector that gets traces, such as http://127.0.0.1:4318; empty
+    # means that there are none.
+    OTLP_ENDPOINT = ""
+    # The share of requests that begin a trace; one that is part of a trace follows it.
+    TRACES_SAMPLED = 0.1
+    # The project in Sentry that gets each bug (its DSN); empty means that none does.
+    SENTRY_DSN = ""
     # Where backups are: a folder, or s3://bucket/prefix; empty means instance/backups.
     BACKUP_URL = ""
     # The key of age that backups are encrypted with, public (age1...) or secret; empty

@@ -8,6 +8,7 @@ from flask import Flask
 from myapp.core import cli
 from myapp.core.docs import pages
 from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.errors.startup import ConfigError
 from myapp.core.feature import Feature
 from myapp.core.http import access, errors, headers, health, logs, request
 from myapp.core.http.access import access_of, access_table
@@ -41,6 +42,10 @@ def init_app(app: Flask) -> None:
     for store in STORES:
         store.check_config(app)
     cli.init_app(app)
+    if app.config["OTLP_ENDPOINT"]:
+        extra("OTLP_ENDPOINT", "myapp.core.http.tracing:init_app")(app)
+    if app.config["SENTRY_DSN"]:
+        extra("SENTRY_DSN", "myapp.core.http.sentry:init_app")(app)
     request.init_app(app)
     access.init_app(app)
     context.init_app(app)
@@ -55,11 +60,26 @@ def init_app(app: Flask) -> None:
     errors.init_app(app)
     for store in STORES:
         store.init_app(app, observers.get(store.component))
+        if app.config["OTLP_ENDPOINT"]:
+            extra("OTLP_ENDPOINT", store.instrumentor)().instrument(**store.traced(app))
     for method in ("GET", "HEAD", "OPTIONS"):
         access_table(app)["static", method] = "public"
     for blueprint in blueprints:
         app.register_blueprint(blueprint)
         complete_routes(app, blueprint.name, None)
+
+
+def extra(setting: str, name: str) -> Any:
+    """A function of a module whose packages are in requirements-extras.txt.
+
+    :raises ConfigError: when one of them is missing.
+    """
+    try:
+        return import_when_used(name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{setting} needs the package {error.name}: see requirements-extras.txt"
+        ) from error
 
 
 def settings_of(blueprints: Iterable[FeatureBlueprint]) -> dict[str, Any]:

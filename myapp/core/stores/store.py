@@ -40,6 +40,9 @@ class Store:
     #: Its part of ``flask backup``, as ``module:name`` of a
     #: :class:`myapp.core.backup.part.StoreBackup`.
     backup: ClassVar[str]
+    #: What makes spans of its commands, as ``module:name`` of an instrumentor of
+    #: OpenTelemetry.
+    instrumentor: ClassVar[str]
     #: Its part of the tests, as ``module:name`` of a
     #: :class:`myapp.core.testing.fixture.StoreFixture`.
     fixture: ClassVar[str]
@@ -55,6 +58,10 @@ class Store:
 
         :param observer: is told of the work of the store, where somebody measures it.
         """
+
+    def traced(self, app: Flask) -> dict[str, Any]:
+        """The keyword arguments for its instrumentor."""
+        return {}
 
     def create(self) -> str:
         """Make the database that the URL names, when it is missing.

@@ -38,6 +38,7 @@ class RedisStore(Store):
     errors = (RedisError, RedisClusterException)
     scaffold = "myapp.core.stores.redis.scaffold:RedisScaffold"
     backup = "myapp.core.stores.redis.backup:RedisBackup"
+    instrumentor = "opentelemetry.instrumentation.redis:RedisInstrumentor"
     fixture = "myapp.core.stores.redis.fixture:RedisFixture"
 
     def check_config(self, app: Flask) -> None:

@@ -41,6 +41,7 @@ class SqlStore(Store):
     errors = (SQLAlchemyError,)
     scaffold = "myapp.core.stores.sql.scaffold:SqlScaffold"
     backup = "myapp.core.stores.sql.backup:SqlBackup"
+    instrumentor = "opentelemetry.instrumentation.sqlalchemy:SQLAlchemyInstrumentor"
     fixture = "myapp.core.stores.sql.fixture:SqlFixture"
 
     def check_config(self, app: Flask) -> None:
@@ -70,6 +71,11 @@ class SqlStore(Store):
     def init_app(self, app: Flask, observer: Observer | None = None) -> None:
         """Make the engine; it connects at its first statement."""
         bind(app, observer)
+
+    def traced(self, app: Flask) -> dict[str, Any]:
+        """Both engines; their spans have the statements without the values."""
+        with app.app_context():
+            return {"engines": [sql.engine, app.extensions["sql_autocommit"]]}
 
     def create(self) -> str:
         """Make the database on its server; SQLite makes its file itself."""
