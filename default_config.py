@@ -21,6 +21,10 @@ class Config:
     SQLALCHEMY_DATABASE_URI = ""
     # Keyword arguments for sqlalchemy.create_engine, such as {"pool_size": 5}.
     SQLALCHEMY_ENGINE_OPTIONS: dict[str, object] = {}
+    # SQLAlchemy URLs of replicas of PostgreSQL, which answer GET and HEAD requests.
+    SQLALCHEMY_READ_URIS: list[str] = []
+    # Seconds that a replica may be behind; one that is further behind is not asked.
+    REPLICA_MAX_LAG = 2.0
     # Limits of PostgreSQL, MySQL and MariaDB inside a request, in seconds; each ends in
     # a 503. Migrations and commands have none. Together they are to stay below harakiri
     # in myapp.ini. First: how long it takes to connect.

@@ -10,7 +10,15 @@ from myapp.core.docs import pages
 from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.errors.startup import ConfigError
 from myapp.core.feature import Feature
-from myapp.core.http import access, errors, headers, health, logs, request
+from myapp.core.http import (
+    access,
+    errors,
+    freshness,
+    headers,
+    health,
+    logs,
+    request,
+)
 from myapp.core.http.access import access_of, access_table
 from myapp.core.http.description import description_of
 from myapp.core.loading import import_when_used
@@ -47,6 +55,7 @@ def init_app(app: Flask) -> None:
     if app.config["SENTRY_DSN"]:
         extra("SENTRY_DSN", "myapp.core.http.sentry:init_app")(app)
     request.init_app(app)
+    freshness.init_app(app)
     access.init_app(app)
     context.init_app(app)
     logs.init_app(app)

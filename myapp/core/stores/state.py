@@ -26,6 +26,7 @@ class RequestState:
         "started",
         "reads_only",
         "is_request",
+        "is_fresh",
         "caller",
         "body",
         "statements",
@@ -40,6 +41,8 @@ class RequestState:
         self.started = time.perf_counter()
         self.reads_only = reads_only
         self.is_request = is_request
+        #: Whether its reads must see every write, so that no replica is asked.
+        self.is_fresh = not reads_only
         #: The caller, after the first look-up.
         self.caller: Any = UNREAD
         #: The JSON of the body, after it is parsed.

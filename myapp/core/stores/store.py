@@ -105,6 +105,11 @@ class Store:
     def ping(self) -> object:
         """Reach the database; raises one of ``errors`` when it cannot be reached."""
 
+    def staleness(self, app: Flask) -> float:
+        """Seconds that a read may be behind the writes of before; 0 when a read sees
+        every write."""
+        return 0.0
+
     def warning(self) -> str | None:
         """What in the configuration of the server may lose data, in one sentence."""
         return None

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Executable,
     MetaData,
     Row,
+    create_engine,
     event,
 )
 from sqlalchemy.engine import make_url
@@ -35,10 +36,12 @@ from myapp.core.stores.observer import Observer
 from myapp.core.stores.sql.faults import is_stale_plan
 from myapp.core.stores.sql.limits import limit_requests
 from myapp.core.stores.sql.observing import observe_connections, observe_transactions
+from myapp.core.stores.sql.replicas import Replicas
 from myapp.core.stores.state import request_state
 
 #: Rows with any number of columns.
 Rows = Sequence[Row[*tuple[Any, ...]]]
+POSTGRESQL_PORT = 5432
 AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
 BEGIN = {
     "sqlite": "BEGIN IMMEDIATE",
@@ -114,6 +117,10 @@ def run_alone(statement: Executable, parameters: Any, reads: bool = False) -> An
     extensions = current_app.extensions
     start = time.perf_counter()
     try:
+        if reads and extensions["sql_replicas"] and not request_state().is_fresh:
+            found = extensions["sql_replicas"].read(statement, parameters)
+            if found is not None:
+                return found
         with extensions["sql_autocommit"].connect() as connection:
             result = connection.execute(statement, parameters)
             return result.all() if reads else result
@@ -145,10 +152,25 @@ def bind(app: Flask, observer: Observer | None = None) -> None:
     # An engine with the same connections, which sends no BEGIN.
     autocommit = Engine(engine.pool, engine.dialect, engine.url)
     app.extensions["sql_autocommit"] = autocommit
+    app.extensions["sql_replicas"] = replicas_of(app, autocommit)
     app.extensions["sql_observer"] = observer
     if observer is not None:
         observe_transactions(engine, observer)
         observe_connections(engine, observer)
+
+
+def replicas_of(app: Flask, primary: Engine) -> Replicas | None:
+    """The replicas that the configuration names, if any."""
+    engines = {}
+    for text in app.config["SQLALCHEMY_READ_URIS"]:
+        url = make_url(text)
+        engine = create_engine(url, **app.config["SQLALCHEMY_ENGINE_OPTIONS"])
+        prepare_connections(engine, app.config["SQLITE_BUSY_TIMEOUT"])
+        limit_requests(engine, app.config)
+        engines[f"{url.host}:{url.port or POSTGRESQL_PORT}"] = engine
+    return (
+        Replicas(primary, engines, app.config["REPLICA_MAX_LAG"]) if engines else None
+    )
 
 
 def sqlite_url(app: Flask) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from flask_migrate import upgrade
 from sqlalchemy import text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -19,17 +19,35 @@ from myapp.core.stores.sql.faults import (
     is_stale_plan,
 )
 from myapp.core.stores.sql.idempotency import SqlResponses, guard
-from myapp.core.stores.state import RequestState
+from myapp.core.stores.sql.replicas import LOOK_EVERY, Replicas
+from myapp.core.stores.state import RequestState, request_state
 from myapp.core.stores.store import Store, check_instance_folder, read_url
 
 # Seconds in which a request with writes in two stores must commit the second one, or
 # have failed; longer than a request may take (harakiri in myapp.ini).
 GUARDED = 30
+# The setting that names the replicas.
+REPLICAS = "SQLALCHEMY_READ_URIS"
 
 
 def is_writing() -> bool:
     """Whether the transaction of this request has begun."""
     return bool(sql.session.registry.has() and sql.session().in_transaction())
+
+
+def dialect_of(app: Flask, setting: str, url: str = "") -> str:
+    """The name of the dialect of a URL.
+
+    :raises ConfigError: when it is no URL, or its driver is missing.
+    """
+    try:
+        dialect = read_url(app, setting, url).get_dialect()
+        dialect.import_dbapi()
+    except (ArgumentError, ImportError) as error:
+        raise ConfigError(
+            f"{setting} is not a URL, or its driver is missing"
+        ) from error
+    return str(dialect.name)
 
 
 class SqlStore(Store):
@@ -52,21 +70,18 @@ class SqlStore(Store):
                 "SQLALCHEMY_ENGINE_OPTIONS must not set isolation_level: the "
                 "application begins and ends its transactions itself"
             )
-        if not app.config[self.setting]:
+        if app.config[self.setting]:
+            name = dialect_of(app, self.setting)
+            if name not in BEGIN:
+                raise ConfigError(
+                    f"{self.setting} names {name}; use one of: {', '.join(BEGIN)}"
+                )
+        else:
+            name = "sqlite"
             check_instance_folder(app)
-            return
-        url = read_url(app, self.setting)
-        try:
-            dialect = url.get_dialect()
-            dialect.import_dbapi()
-        except (ArgumentError, ImportError) as error:
-            raise ConfigError(
-                f"{self.setting} is not a URL, or its driver is missing"
-            ) from error
-        if dialect.name not in BEGIN:
-            raise ConfigError(
-                f"{self.setting} names {dialect.name}; use one of: {', '.join(BEGIN)}"
-            )
+        for replica in app.config[REPLICAS]:
+            if {name, dialect_of(app, REPLICAS, replica)} != {"postgresql"}:
+                raise ConfigError(f"{REPLICAS} works with PostgreSQL alone")
 
     def init_app(self, app: Flask, observer: Observer | None = None) -> None:
         """Make the engine; it connects at its first statement."""
@@ -115,7 +130,20 @@ class SqlStore(Store):
 
     def ping(self) -> object:
         """Run ``SELECT 1``."""
+        # No replica answers for the primary.
+        request_state().is_fresh = True
         return rows(text("SELECT 1"))
+
+    def staleness(self, app: Flask) -> float:
+        """How far a replica may be behind when it is asked: the limit at one look, and
+        the time until the next one."""
+        behind: float = app.config["REPLICA_MAX_LAG"] + LOOK_EVERY
+        return behind if app.config[REPLICAS] else 0.0
+
+    def warning(self) -> str | None:
+        """Which replicas are not used, and why."""
+        replicas: Replicas | None = current_app.extensions["sql_replicas"]
+        return replicas.warning() if replicas is not None else None
 
     def is_retryable(self, error: Exception) -> bool:
         """Whether the error is a deadlock, a serialization failure, or a prepared
@@ -129,6 +157,8 @@ class SqlStore(Store):
     def close(self) -> None:
         """Empty the pool, which both engines share."""
         sql.engine.pool.dispose()
+        if current_app.extensions["sql_replicas"] is not None:
+            current_app.extensions["sql_replicas"].close()
 
     def shell_names(self) -> Mapping[str, Any]:
         """``sql``, the Flask-SQLAlchemy object."""
