@@ -29,7 +29,7 @@ class Config:
     # a 503. Migrations and commands have none. Together they are to stay below harakiri
     # in myapp.ini. First: how long it takes to connect.
     DATABASE_CONNECT_TIMEOUT = 2.0
-    # How long a statement runs.
+    # How long a statement runs, and a transaction waits for its next statement.
     DATABASE_STATEMENT_TIMEOUT = 5.0
     # How long a statement waits for the lock of another transaction.
     DATABASE_LOCK_TIMEOUT = 2.0

@@ -1,9 +1,12 @@
 """Time limits of PostgreSQL, MySQL and MariaDB, for connections that a request opens.
 
-The server ends a statement that runs too long or waits too long for a lock. A server
-that does not reply at all is given up by the client a moment later. Connections that a
-command or a migration opens have no limit but that on connecting; where one process
-does both, a connection of the other kind is replaced when it is taken from the pool.
+The server ends a statement that runs too long or waits too long for a lock. It also ends
+a transaction whose client says nothing for as long, such as one on a machine that has
+lost its network, because its locks would stop others for hours; MySQL has no such
+limit. A server that does not reply at all is given up by the client a moment later.
+Connections that a command or a migration opens have no limit but that on connecting;
+where one process does both, a connection of the other kind is replaced when it is taken
+from the pool.
 """
 
 import math
@@ -35,6 +38,7 @@ def limit_postgresql(engine: Engine, config: Mapping[str, Any]) -> None:
     statement = config["DATABASE_STATEMENT_TIMEOUT"]
     limits = (
         f"-c statement_timeout={milliseconds(statement)} "
+        f"-c idle_in_transaction_session_timeout={milliseconds(statement)} "
         f"-c lock_timeout={milliseconds(config['DATABASE_LOCK_TIMEOUT'])}"
     )
 
@@ -78,7 +82,10 @@ def limit_mysql(engine: Engine, config: Mapping[str, Any]) -> None:
         if in_request():
             longest = f"max_execution_time = {milliseconds(statement)}"
             if "MariaDB" in connection.get_server_info():
-                longest = f"max_statement_time = {statement}"
+                longest = (
+                    f"max_statement_time = {statement}, "
+                    f"idle_transaction_timeout = {math.ceil(statement)}"
+                )
             with connection.cursor() as cursor:
                 cursor.execute(
                     f"SET SESSION innodb_lock_wait_timeout = {lock}, {longest}"

@@ -1,8 +1,10 @@
 """A database that hangs, a locked row and a slow statement are a 503 in time."""
 
 import os
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from sqlalchemy import (
 
 from myapp import create_app
 from myapp.core.http.app import App
-from myapp.core.stores.sql.engine import rows, sql
+from myapp.core.stores.sql.engine import rows, sql, write
 from myapp.core.stores.sql.fixture import drop_database, make_database
 from myapp.core.stores.sql.idempotency import RESPONSES
 from myapp.core.testing import Client
@@ -58,13 +60,21 @@ def proxied(
         settings = {"SQLALCHEMY_DATABASE_URI": text_of_url, "REDIS_URL": redis_url}
         app = create_app({**settings, **LIMITS})
         app.test_client_class = Client
+        app.extensions["holding"] = threading.Event(), threading.Event()
 
         def wait_long() -> None:
             rows(text(SLEEP.get(url.get_backend_name(), SLEEP["mysql"])))
 
+        def hold() -> None:
+            began, may_end = app.extensions["holding"]
+            write(update(PlantedNote).values(text="held"))
+            began.set()
+            may_end.wait(PATIENCE)
+            rows(text("SELECT 1"))
+
         with app.app_context():
             upgrade()
-        plant(app, wait=wait_long)
+        plant(app, wait=wait_long, hold=hold)
         yield app, proxy
         proxy.cut()
         with app.app_context():
@@ -102,6 +112,29 @@ def test_a_slow_statement_is_ended_by_the_server(
     assert_unavailable(client.open(action("wait"), method=method, expect=503))
     assert time.monotonic() - started < PATIENCE / 2
     client.post(NOTES, json={"text": "after"})
+
+
+@pytest.mark.external
+def test_a_client_that_is_gone_does_not_keep_its_locks(
+    proxied: tuple[App, Proxy],
+) -> None:
+    app, _ = proxied
+    app.test_client().post(NOTES, json={"text": "one"})
+    began, may_end = app.extensions["holding"]
+    other = create_engine(app.config["SQLALCHEMY_DATABASE_URI"], poolclass=NullPool)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(app.test_client().post, action("hold"), expect=503)
+        assert began.wait(PATIENCE)
+        started = time.monotonic()
+        with other.connect() as connection:
+            connection.execute(update(PlantedNote).values(text="other"))
+            connection.commit()
+        assert time.monotonic() - started < PATIENCE / 2
+        may_end.set()
+        assert_unavailable(held.result())
+    assert [one["text"] for one in app.test_client().get(NOTES).json["items"]] == [
+        "other"
+    ]
 
 
 @pytest.mark.external
