@@ -97,6 +97,10 @@ faults: .venv/.development ## kill and stop the app and its stores under load (F
 deploy-rehearsal: .venv/.development ## 20 releases under load, 3 of them broken (REHEARSAL="--releases 6")
 	@$(BIN)/python deploy/rehearse.py --collisions $(REHEARSAL)
 
+.PHONY: two-machines
+two-machines: .venv/.development ## a release on two machines, one cut off, a backup restored (root, Linux)
+	@$(BIN)/python deploy/rehearse_machines.py $(REHEARSAL)
+
 .PHONY: clean
 clean: ## remove what was made here: .venv, caches, and the data in instance/
 	rm -rf clients/openapi*.json clients/python clients/typescript clients/node_modules screenshots

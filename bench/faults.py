@@ -242,9 +242,9 @@ def delays(events, outages):
     return first, again
 
 
-def stored(postgres, cache):
+def stored(postgres, cache, database="myapp"):
     """Return the texts in each store."""
-    with psycopg.connect(postgres.url("myapp")) as connection:
+    with psycopg.connect(postgres.url(database)) as connection:
         found = connection.execute("SELECT name FROM catalog_directors").fetchall()
     with redis.Redis(port=cache.port) as client:
         ids = client.zrange("{cart}:ids", 0, -1)

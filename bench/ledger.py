@@ -12,6 +12,8 @@ PATIENCE = 30
 # Seconds between two tries, and after which a write with a key is given up.
 PAUSE, LONGEST = 0.05, 120
 GONE = None
+# A write with one of these may have been made; 0 is no response.
+UNKNOWN = (0, 500, 502, 503, 504)
 
 
 @dataclass
@@ -138,7 +140,7 @@ class Client(threading.Thread):
                 entry.resource, method, path, body, headers
             )
             # A key that is in use, 409, is tried again, too.
-            if not is_keyed or status not in (0, 409, 500, 502, 503):
+            if not is_keyed or status not in (*UNKNOWN, 409):
                 return status, got, content
             if time.monotonic() > deadline:
                 self.ledger.refuse(f"{entry.marker}: no response in {LONGEST} s")
@@ -159,7 +161,7 @@ class Client(threading.Thread):
             self.ledger.acknowledge(entry, text)
             entry.id, entry.etag = json.loads(content)["id"], headers["ETag"]
             self.mine.append(entry)
-        elif status not in (0, 500, 503):
+        elif status not in UNKNOWN:
             self.ledger.refuse(f"{entry.marker}: POST {status} {content[:200]}")
 
     def look(self, entry):
@@ -176,7 +178,7 @@ class Client(threading.Thread):
                 self.ledger.refuse(f"{entry.marker} is {text}, not {entry.possible}")
             entry.etag = headers["ETag"]
             return True
-        elif status not in (0, 500, 503):
+        elif status not in UNKNOWN:
             self.ledger.refuse(f"{entry.marker}: GET {status}")
         return False
 
@@ -200,7 +202,7 @@ class Client(threading.Thread):
             # An earlier write without a response was made after all.
             if len(entry.possible) == 2:
                 self.ledger.refuse(f"{entry.marker}: PATCH {status} {content[:200]}")
-        elif status not in (0, 500, 503):
+        elif status not in UNKNOWN:
             self.ledger.refuse(f"{entry.marker}: PATCH {status} {content[:200]}")
 
     def delete(self, entry):
@@ -213,7 +215,7 @@ class Client(threading.Thread):
             self.ledger.acknowledge(entry, GONE)
         if status in (204, 404):
             self.mine.remove(entry)
-        elif status not in (0, 500, 503):
+        elif status not in UNKNOWN:
             self.ledger.refuse(f"{entry.marker}: DELETE {status} {content[:200]}")
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ PATIENCE = 30.0
 NO_LIMITS = {"rate=100r/s": "rate=100000r/s", "burst=200": "burst=20000"}
 SSHD = """
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/key.pub
 PidFile none
@@ -30,8 +31,8 @@ PermitRootLogin prohibit-password
 SetEnv DEPLOY_UNIT={folder}/unit PIP_CONFIG_FILE={pip} PATH={path}
 """
 SSH = """
-Host rehearsal
-HostName 127.0.0.1
+Host {name}
+HostName {address}
 Port {port}
 User {user}
 IdentityFile {folder}/key
@@ -46,22 +47,34 @@ class Machine:
 
     :param folder: where all of it is.
     :param settings: the text of ``instance/config.py``.
+    :param name: what ssh calls it.
+    :param address: where it listens.
+    :param enter: a command that runs another one where that address is.
+    :param seen: where the folder of the site is for programs that run there.
     """
 
-    name = "rehearsal"
-
-    def __init__(self, folder: Path, settings: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: str,
+        name: str = "rehearsal",
+        address: str = "127.0.0.1",
+        enter: Sequence[str] = (),
+        seen: Path | None = None,
+    ) -> None:
         self.folder, self.site = folder, folder / "srv"
+        self.name, self.address, self.enter = name, address, enter
+        self.seen = seen or self.site
         for part in ("releases", "run", "instance"):
             (self.site / part).mkdir(parents=True)
         (self.site / "instance" / "config.py").write_text(settings)
         unit = folder / "unit"
         program = Path(__file__).with_name("unit.py")
         unit.write_text(
-            f'#!/bin/sh\nexec {sys.executable} {program} {self.site} "$@"\n'
+            f'#!/bin/sh\nexec {sys.executable} {program} {self.seen} "$@"\n'
         )
         unit.chmod(0o755)
-        self.nginx = Nginx(self.site, folder, NO_LIMITS)
+        self.nginx = Nginx(self.seen, folder, NO_LIMITS, address, enter)
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
@@ -71,9 +84,11 @@ class Machine:
             subprocess.run(command, cwd=self.folder, check=True)
         port = free_port()
         key = (self.folder / "host.pub").read_text()
-        (self.folder / "known").write_text(f"[127.0.0.1]:{port} {key}")
+        (self.folder / "known").write_text(f"[{self.address}]:{port} {key}")
         values: dict[str, Any] = {
             "port": port,
+            "name": self.name,
+            "address": self.address,
             "folder": self.folder,
             "user": getpass.getuser(),
             "path": os.environ["PATH"],
@@ -86,6 +101,7 @@ class Machine:
         if os.geteuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)
         sshd = [
+            *self.enter,
             program,
             "-D",
             "-f",
@@ -109,7 +125,7 @@ class Machine:
     def release(self, tree: Path, *arguments: str) -> "subprocess.Popen[str]":
         """Start the release of a tree, or what the arguments say."""
         command = [sys.executable, "deploy/release", self.name]
-        command += ["--folder", str(self.site), *arguments]
+        command += ["--folder", str(self.seen), *arguments]
         return subprocess.Popen(
             command,
             cwd=tree,

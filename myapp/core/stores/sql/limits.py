@@ -1,12 +1,12 @@
 """Time limits of PostgreSQL, MySQL and MariaDB, for connections that a request opens.
 
-The server ends a statement that runs too long or waits too long for a lock. It also ends
-a transaction whose client says nothing for as long, such as one on a machine that has
-lost its network, because its locks would stop others for hours; MySQL has no such
-limit. A server that does not reply at all is given up by the client a moment later.
-Connections that a command or a migration opens have no limit but that on connecting;
-where one process does both, a connection of the other kind is replaced when it is taken
-from the pool.
+The server ends a statement that runs too long or waits too long for a lock, and a
+transaction whose client says nothing for as long, such as one on a machine that has
+lost its network: its locks would stop others for hours. MySQL has no such limit. A
+server that does not reply at all is given up by the client a moment later. Connections
+that a command or a migration opens have no limit but that on connecting; where one
+process does both, a connection of the other kind is replaced when it is taken from the
+pool.
 """
 
 import math
