@@ -4,6 +4,7 @@ This module is loaded only when METRICS_TOKEN is set, so it costs nothing otherw
 """
 
 import hmac
+import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -13,15 +14,17 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from myapp.core.access.rules import ACCESS, Rule, access
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.headers import WSGI
 from myapp.core.http.methods import METHODS, SAFE_METHODS
-from myapp.core.http.metric_files import ProcessNumber, share_numbers
+from myapp.core.http.metric_files import ProcessNumber, share_numbers, shared_folder
+from myapp.core.http.response import problem_response
 from myapp.core.stores.observer import Observer
 from myapp.core.stores.state import request_state
+
+log = logging.getLogger(__name__)
 
 MINIMUM_TOKEN_LENGTH = 16
 NO_ROUTE, OTHER_METHOD = "none", "other"
@@ -51,10 +54,12 @@ ACCESS["metrics"] = Rule(
 @access("metrics")
 def show() -> Response:
     """The metrics of all processes, in the format that the client prefers."""
-    number = current_app.extensions["metrics"].number
-    number.forget_the_dead()
+    metrics: Metrics | None = current_app.extensions["metrics"]
+    if metrics is None:
+        return problem_response("unavailable", "Nothing is counted; the log says why.")
+    metrics.number.forget_the_dead()
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(number.folder))  # type: ignore[no-untyped-call]
+    registry.register(metrics.number)
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(registry), content_type=content_type)
 
@@ -68,6 +73,8 @@ class Metrics:
 
     def __init__(self, number: ProcessNumber, release: str) -> None:
         self.number = number
+        #: Whether this process counts; it does not on a full disk.
+        self.is_counting = True
         self._counted = -1
         self.requests = Counter(
             "myapp_http_requests",
@@ -112,6 +119,8 @@ class Metrics:
     def count_request(self, response: Response) -> Response:
         """Count this request. Its route is the pattern, not the path, so that the
         number of time series has a limit."""
+        if not self.is_counting:
+            return response
         # The request behind the proxy, which would look it up again for each attribute.
         sent = request._get_current_object()  # type: ignore[attr-defined]
         method = sent.method if sent.method in COUNTED_METHODS else OTHER_METHOD
@@ -127,25 +136,43 @@ class Metrics:
         def call(
             environ: dict[str, Any], start_response: Callable[..., Any]
         ) -> Iterable[bytes]:
-            if self._counted != (number := self.number()):
-                self._counted = number
-                self.workers.set(1)
-                self.release.labels(self.name_of_release).set(1)
-            with self.busy.track_inprogress():
-                return application(environ, start_response)
+            if self.is_counting and self.begin():
+                with self.busy.track_inprogress():
+                    return application(environ, start_response)
+            return application(environ, start_response)
 
         return call
+
+    def begin(self) -> bool:
+        """Begin to count in this process, or stop when its files cannot be made; return
+        whether it counts."""
+        try:
+            number = self.number()
+            if self._counted != number:
+                self.workers.set(1)
+                self.release.labels(self.name_of_release).set(1)
+                self._counted = number
+        except OSError as error:
+            self.is_counting = False
+            log.error("this process counts nothing for /metrics: %s", error)
+        return self.is_counting
 
     def observer_of(self, store: str) -> Observer:
         """The observer that counts the work of a store.
 
         :param store: its component.
         """
+        duration = self.commands.labels(store)
+
+        def count_command(seconds: float) -> None:
+            if self.is_counting and self.begin():
+                duration.observe(seconds)
 
         def count_connections(change: int) -> None:
-            self.connections.labels(store).inc(change)
+            if self.is_counting and self.begin():
+                self.connections.labels(store).inc(change)
 
-        return Observer(self.commands.labels(store).observe, count_connections)
+        return Observer(count_command, count_connections)
 
 
 def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -166,13 +193,19 @@ def init_app(app: Flask, stores: Iterable[str]) -> dict[str, Observer]:
         raise ConfigError(
             f"METRICS_TOKEN must have at least {MINIMUM_TOKEN_LENGTH} characters"
         )
+    app.extensions["metrics"] = None
     try:
-        number = share_numbers(Path(app.instance_path, "metrics"))
+        folder = shared_folder(Path(app.instance_path, "metrics"))
     except OSError as error:
         raise ConfigError(
-            f"the folder of the metrics cannot be written: {error.strerror}: "
+            f"the folder of the metrics cannot be made: {error.strerror}: "
             f"{error.filename}"
         ) from error
+    try:
+        number = share_numbers(folder)
+    except OSError as error:
+        log.error("nothing is counted for /metrics: %s", error)
+        return {}
     metrics = Metrics(number, app.config["RELEASE"])
     app.extensions["metrics"] = metrics
     app.after_request(metrics.count_request)

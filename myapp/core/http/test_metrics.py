@@ -2,6 +2,8 @@
 
 import os
 import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,10 +193,14 @@ def count_in_fork(app: App, times: int) -> int:
     """Let a fork of this process answer requests, and die; return its process id."""
     pid = os.fork()
     if not pid:
-        for _ in range(times):
-            app.test_client().get("/health/live")
+        try:
+            for _ in range(times):
+                app.test_client().get("/health/live")
+        except BaseException:
+            os._exit(1)
         os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
     return pid
 
 
@@ -224,6 +230,49 @@ def test_a_process_takes_the_lowest_number_that_is_free(folder: Path) -> None:
         assert ran.stdout == b"2\n", ran.stderr
 
 
+def test_a_folder_that_is_removed_stops_nothing(app: App, folder: Path) -> None:
+    app.test_client().get("/health/live")
+    shutil.rmtree(folder)
+    app.test_client().get("/health/live")
+    count_in_fork(app, 2)
+    app.test_client().get("/metrics", headers=BEARER)
+
+
+NAMES = ["histogram_0.db", "counter_1.db", "histogram_2.db", "note.db", "gauge_5.db"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 70_000, b"\x00\x01" * 9])
+def test_files_that_are_damaged_are_left_out(
+    build: Callable[..., App], folder: Path, content: bytes
+) -> None:
+    folder.mkdir()
+    folder.joinpath("1.lock").mkdir()
+    folder.joinpath("abc.lock").touch()
+    for name in NAMES:
+        folder.joinpath(name).write_bytes(content)
+    app = build(METRICS_TOKEN=TOKEN)
+    for _ in range(2):
+        count_in_fork(app, 2)
+    assert requests(samples(app), "/health/live", 200) == 4
+
+
+def test_a_full_disk_stops_the_counting_alone(
+    build: Callable[..., App], folder: Path
+) -> None:
+    app = build(METRICS_TOKEN=TOKEN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        count_in_fork(app, 2)
+        other = build(METRICS_TOKEN=TOKEN)
+        other.test_client().get("/health/live")
+        refused = other.test_client().get("/metrics", headers=BEARER, expect=503)
+        assert "Nothing is counted" in refused.text
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert requests(samples(app), "/health/live", 200) == 0
+
+
 @pytest.mark.parametrize(
     "settings, said",
     [
@@ -247,7 +296,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 ) -> None:
     tmp_path.joinpath("file").touch()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "file" / "metrics"))
-    with pytest.raises(ConfigError, match="the metrics cannot be written: Not a dir"):
+    with pytest.raises(ConfigError, match="the metrics cannot be made: Not a dir"):
         build(METRICS_TOKEN=TOKEN)
 
 
