@@ -42,7 +42,7 @@ ROOMS = (
 )
 # The modules that only commands and tests need, and a start in production does not.
 DEVELOPER_PLACES = re.compile(
-    r"core/(backup|scaffold|testing)/|core/stores/\w+/(backup|scaffold|fixture)\.py$"
+    r"core/(backup|scaffold|testing)/|core/stores/\w+/(backup\w*|scaffold|fixture)\.py$"
 )
 # The functions that may import when they are called: the factory, the loader.
 LATE = {("__init__.py", "create_app"), ("core/loading.py", "import_when_used")}

@@ -5,16 +5,37 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import pyrage
+from jsonschema import Draft202012Validator
 
 from myapp.core.backup.part import BackupError
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+MANIFEST_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "format": {"const": FORMAT},
+        "time": {"type": "string", "format": "date-time"},
+        "release": {"type": "string"},
+        "stores": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+            },
+        },
+        "files": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "required": ["format", "time", "release", "stores", "files"],
+}
+# What is raised for bytes that no backup has.
+DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, LookupError, ValueError)
 CHUNK = 1024 * 1024
 SECRET_KEY, PUBLIC_KEY = "AGE-SECRET-KEY-", "age1"
 
@@ -70,15 +91,15 @@ def unpack(path: Path, folder: Path, key: str) -> dict[str, Any]:
         with tarfile.open(plain, "r:gz") as tar:
             members = {one.name: one for one in tar.getmembers() if one.isfile()}
             manifest = json.load(open_member(tar, members[MANIFEST]))
-            if manifest["format"] != FORMAT:
+            if not Draft202012Validator(MANIFEST_SCHEMA).is_valid(manifest):
                 raise BackupError(
-                    f"{path.name} has a format that this code cannot read"
+                    f"{path.name} has no manifest that this code can read"
                 )
             for name, wanted in manifest["files"].items():
                 extract(tar, members[name], folder, name)
                 if digest(folder / name) != wanted:
                     raise BackupError(f"{path.name}: {name} has been changed")
-    except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+    except DAMAGE as error:
         raise BackupError(f"{path.name} is damaged: {error}") from error
     finally:
         if plain != path:
@@ -103,7 +124,7 @@ def decrypt(path: Path, plain: Path, key: str) -> None:
     try:
         identity = pyrage.x25519.Identity.from_str(key)
         pyrage.decrypt_file(str(path), str(plain), [identity])
-    except (pyrage.IdentityError, pyrage.DecryptError) as error:
+    except (pyrage.IdentityError, pyrage.DecryptError, OSError) as error:
         raise BackupError(f"{path.name} cannot be decrypted: {error}") from error
 
 

@@ -2,6 +2,8 @@
 
 import fcntl
 import shutil
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -41,27 +43,27 @@ def workshop() -> Iterator[Path]:
 
     :raises LineError: when another command of this kind runs, or one fails.
     """
-    instance = Path(current_app.instance_path)
-    instance.mkdir(parents=True, exist_ok=True)
-    folder = instance / "backup.tmp"
-    with open(instance / "backup.lock", "ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LineError("another backup command runs") from error
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        errors: tuple[type[Exception], ...] = (
-            BackupError,
-            OSError,
-            *errors_of_stores(),
-        )
-        try:
-            yield folder
-        except errors as error:
-            raise LineError(str(error).strip().splitlines()[0]) from error
-        finally:
+    folder = Path(current_app.instance_path) / "backup.tmp"
+    errors: tuple[type[Exception], ...] = (BackupError, OSError, *errors_of_stores())
+    # SIGTERM ends a command as Ctrl-C does, so that it leaves no data behind.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_suffix(".lock"), "ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LineError("another backup command runs") from error
             shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    except errors as error:
+        raise LineError(str(error).strip().splitlines()[0]) from error
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parts() -> dict[str, StoreBackup]:
@@ -88,7 +90,7 @@ def secret_key(identity: Path | None) -> str:
     """The key to decrypt with; empty without one."""
     if identity is None:
         return str(current_app.config["BACKUP_KEY"])
-    lines = identity.read_text().splitlines()
+    lines = identity.read_text(errors="replace").splitlines()
     return next((line for line in lines if line.startswith(SECRET_KEY)), "")
 
 
@@ -110,7 +112,8 @@ def create() -> None:
         try:
             target.put(folder / name)
             # The new one is whole, so the oldest ones may go.
-            old = list(target.sizes())[:-keep] if keep else []
+            others = [one for one in target.sizes() if one != name]
+            old = others[: len(others) - keep + 1] if keep else []
             for one in old:
                 target.remove(one)
         except target.errors as error:
@@ -182,8 +185,8 @@ def restore(name: str, yes: bool, identity: Path | None) -> None:
     with workshop() as folder:
         name, manifest = fetch(name, folder, identity)
         for store, part in parts().items():
-            part.refuse(manifest["stores"][store])
             part.check(folder / "parts" / store)
+            part.refuse(manifest["stores"][store], folder / "parts" / store)
         targets = " and ".join(part.target() for part in parts().values())
         if not yes:
             click.confirm(f"Replace all data in {targets} by {name}?", abort=True)

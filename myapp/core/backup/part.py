@@ -36,8 +36,9 @@ class StoreBackup:
         """
         raise NotImplementedError
 
-    def refuse(self, facts: Facts) -> None:
-        """Refuse data that does not fit the database and the code here.
+    def refuse(self, facts: Facts, folder: Path) -> None:
+        """Refuse data that cannot be restored here: the code or the database is another
+        one, or does not answer.
 
         :raises BackupError: with the reason.
         """
@@ -50,22 +51,31 @@ class StoreBackup:
         raise NotImplementedError
 
 
-def run(command: Sequence[str], package: str, secrets: Mapping[str, str]) -> None:
+def run(
+    command: Sequence[str],
+    package: str,
+    more: Mapping[str, str] | None = None,
+    given: Path = Path(os.devnull),
+) -> None:
     """Run a program of a database server.
 
     :param package: the package of Debian that has it.
-    :param secrets: environment variables; a command line can be seen by other users.
+    :param more: environment variables, such as a password: a command line can be seen
+        by other users.
+    :param given: the file that it reads.
     :raises BackupError: when it is missing or fails, with its last line.
     """
     try:
-        subprocess.run(
-            command,
-            env={**os.environ, **secrets},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        with given.open("rb") as file:
+            subprocess.run(
+                command,
+                env={**os.environ, **(more or {})},
+                stdin=file,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=True,
+            )
     except FileNotFoundError as error:
         raise BackupError(
             f"{command[0]} is missing; on Debian: apt-get install {package}"

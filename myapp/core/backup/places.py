@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from myapp.core.loading import import_when_used
 
 #: The name of a backup: its time in UTC; ``.age`` for an encrypted one.
 NAME = re.compile(r"myapp-\d{8}-\d{6}-\d{6}\.tar\.gz(\.age)?")
-UNFINISHED = ".part"
+UNFINISHED, A_DAY = ".part", 24 * 3600
 ERRORS_OF_BOTO3 = (
     "boto3.exceptions:Boto3Error",
     "botocore.exceptions:BotoCoreError",
@@ -55,18 +56,25 @@ class Folder(Place):
     def sizes(self) -> dict[str, int]:
         """The size of each backup."""
         found = sorted(one for one in self.path.iterdir() if NAME.fullmatch(one.name))
-        return {one.name: one.stat().st_size for one in found}
+        return {one.name: one.stat().st_size for one in found if one.is_file()}
 
     def put(self, path: Path) -> None:
         """Copy it beside its place, and rename it when it is on the disk."""
         for left in self.path.glob(f"*{UNFINISHED}"):
-            left.unlink()
+            # Another machine may be writing one just now.
+            if time.time() - left.stat().st_mtime > A_DAY:
+                left.unlink()
         unfinished = self.path / f"{path.name}{UNFINISHED}"
-        with path.open("rb") as source, open(unfinished, "xb", opener=private) as file:
-            shutil.copyfileobj(source, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.rename(self.path / path.name)
+        try:
+            with path.open("rb") as source:
+                with open(unfinished, "xb", opener=private) as file:
+                    shutil.copyfileobj(source, file)
+                    file.flush()
+                    os.fsync(file.fileno())
+            unfinished.rename(self.path / path.name)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
         folder = os.open(self.path, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
@@ -138,9 +146,12 @@ def place_of(url: str, instance: Path) -> Place:
         folder.
     :raises BackupError: when it names another kind of place.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise BackupError(f"BACKUP_URL is not a URL: {error}") from error
     if parts.scheme == "s3" and parts.netloc:
         return Bucket(parts.netloc, parts.path.strip("/"))
     if parts.scheme:
         raise BackupError("BACKUP_URL is a path, or s3://bucket/prefix")
-    return Folder(instance / (url or "backups"))
+    return Folder(instance / Path(url or "backups").expanduser())

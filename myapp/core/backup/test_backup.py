@@ -1,17 +1,21 @@
 """``flask backup`` on every engine: a drill under load, and what may go wrong."""
 
+import io
 import os
 import random
 import re
 import resource
+import shutil
 import signal
 import string
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,17 +26,22 @@ from moto.server import ThreadedMotoServer
 from sqlalchemy import text
 
 from conftest import FIXTURES, build_app
+from myapp.core.backup.archive import pack, unpack
+from myapp.core.backup.part import BackupError
 from myapp.core.backup.places import NAME
 from myapp.core.http.app import App
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.fixture import flush
 from myapp.core.stores.redis.server import ensure_redis
+from myapp.core.stores.sql.backup import engine_kind
 from myapp.core.stores.sql.engine import sql
 from myapp.core.testing.client import Client, all_records
+from myapp.core.testing.server import eventually
 
 ROOT = Path(__file__).parents[3]
 DIRECTORS, CARTS = "/catalog/directors/", "/carts/"
 GONE = None
+CANARY = "s3cr3t-canary"
 
 
 @pytest.fixture
@@ -231,6 +240,11 @@ def test_the_oldest_backups_are_removed(app: App, tmp_path: Path) -> None:
         other.touch()
     assert names(app) == made[-2:]
     assert other.exists()
+    # A clock that went back, or was ahead: the new one is never removed.
+    tmp_path.joinpath("kept", "myapp-29990101-000000-000000.tar.gz").touch()
+    app.config["BACKUP_KEEP"] = 1
+    new = call(app, "create").partition(":")[0]
+    assert names(app) == [new]
 
 
 @pytest.mark.parametrize("place", ["start", "middle", "end"])
@@ -253,6 +267,56 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(
     client.get(url)
 
 
+def test_any_damage_is_one_line(app: App, tmp_path: Path) -> None:
+    call(app, "create")
+    (name,) = names(app)
+    content = (tmp_path / "kept" / name).read_bytes()
+    source, damaged = random.Random(1), tmp_path / name
+    for _ in range(300):
+        wrong = bytearray(content)
+        for _ in range(source.randint(1, 3)):
+            at = source.randrange(len(wrong))
+            wrong[at : at + source.randint(1, 9)] = source.randbytes(4)
+        damaged.write_bytes(wrong[: source.randrange(len(wrong)) or None])
+        folder = tmp_path / "unpacked"
+        folder.mkdir()
+        with suppress(BackupError):
+            unpack(damaged, folder, "")
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("wrong", ["[]", "{}", '{"format": 1, "files": []}'])
+def test_a_manifest_that_is_none_is_refused(
+    app: App, tmp_path: Path, wrong: str
+) -> None:
+    path = tmp_path / "kept" / "myapp-20261127-000000-000000.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as tar:
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(wrong)
+        tar.addfile(member, io.BytesIO(wrong.encode()))
+    assert "has no manifest that this code can read" in call(app, "check", expect=1)
+
+
+def test_a_file_outside_its_folder_is_refused(app: App, tmp_path: Path) -> None:
+    (tmp_path / "parts" / "sql").mkdir(parents=True)
+    (tmp_path / "parts" / "sql" / "x").write_text("x")
+    path = tmp_path / "kept" / "myapp-20261127-000000-000000.tar.gz"
+    path.parent.mkdir()
+    about = {"time": "2026-11-27T00:00:00Z", "release": "", "stores": {}}
+    pack(tmp_path / "parts", path, {**about, "files": {}}, "")
+    with tarfile.open(path) as tar:
+        text = tar.extractfile("manifest.json")
+        manifest = text.read().decode() if text else ""
+    manifest = manifest.replace("sql/x", "../../evil")
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in (("manifest.json", manifest), ("../../evil", "x")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content.encode()))
+    assert "is not a name of a file in a backup" in call(app, "check", expect=1)
+
+
 def test_a_backup_that_is_too_old_fails_its_check(app: App) -> None:
     call(app, "create")
     call(app, "check", "--max-age", "1")
@@ -273,12 +337,133 @@ def test_a_backup_of_a_migration_that_is_not_known_is_refused(app: App) -> None:
     assert "the backup is of migration 9999, which this code does not have" in told
 
 
-def test_a_store_that_is_down_is_one_line(app: App) -> None:
+def test_a_store_that_is_down_is_one_line_and_nothing_is_touched(app: App) -> None:
+    client = app.test_client()
+    call(app, "create")
+    url = client.post(DIRECTORS, json={"name": "after"}).headers["Location"]
     options = app.extensions["redis"].connection_pool.connection_kwargs
     options |= {"path": "/nonexistent"} if "path" in options else {"port": 1}
+    app.extensions["redis"].connection_pool.reset()
+    told = call(app, "restore", "newest", "--yes", expect=1)
+    assert "Connection refused" in told or "No such file" in told
+    client.get(url)
     told = call(app, "create", expect=1)
     assert told.startswith("Error: redis sends no snapshot")
-    assert names(app) == []
+    assert len(names(app)) == 1
+
+
+def test_a_database_without_tables_is_not_backed_up(app: App) -> None:
+    with app.app_context():
+        sql.session.execute(text("DELETE FROM alembic_version"))
+        sql.session.commit()
+    assert "has no tables of this application" in call(app, "create", expect=1)
+
+
+# What a database may have beside the tables of the models.
+ODD = """
+CREATE VIEW v1 AS SELECT 1 AS a; CREATE VIEW v2 AS SELECT * FROM v1;
+CREATE VIEW v0 AS SELECT * FROM v2; CREATE MATERIALIZED VIEW m AS SELECT * FROM v0;
+CREATE EXTENSION pg_trgm; CREATE SCHEMA audit;
+CREATE TYPE mood AS ENUM ('a', 'b'); CREATE DOMAIN small AS int CHECK (VALUE < 9);
+CREATE TYPE pair AS (a int, b text); CREATE SEQUENCE numbers;
+CREATE TABLE audit.entries (id int PRIMARY KEY, mood mood, size small, pair pair);
+CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RETURN NEW; END $$;
+CREATE TRIGGER note BEFORE INSERT ON audit.entries FOR EACH ROW
+  EXECUTE FUNCTION audit.note();
+INSERT INTO audit.entries VALUES (1, 'a', 2, (3, 'four'));
+SELECT lo_from_bytea(4242, 'abc'); CREATE PUBLICATION everything FOR ALL TABLES;
+GRANT SELECT ON catalog_movies TO PUBLIC;
+"""
+
+
+def test_what_others_have_made_in_the_database_comes_back(app: App) -> None:
+    with app.app_context():
+        if sql.engine.dialect.name != "postgresql":
+            pytest.skip("these are objects of PostgreSQL")
+        with sql.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute(ODD)
+    for _ in range(2):
+        call(app, "create")
+        with app.app_context(), sql.engine.connect() as connection:
+            # What is not in the backup goes away, and what refers to it, too.
+            connection.exec_driver_sql(
+                "CREATE TABLE IF NOT EXISTS later (id int REFERENCES audit.entries)"
+            )
+            connection.exec_driver_sql("DELETE FROM audit.entries")
+            connection.commit()
+        call(app, "restore", "newest", "--yes")
+        with app.app_context(), sql.engine.connect() as connection:
+            entries = connection.exec_driver_sql("SELECT pair FROM audit.entries")
+            assert [str(row[0]) for row in entries] == ["(3,four)"]
+            grants = connection.exec_driver_sql(
+                "SELECT relacl::text FROM pg_class WHERE relname = 'catalog_movies'"
+            ).scalar_one()
+            assert "=r/" in grants
+            later = connection.exec_driver_sql("SELECT to_regclass('later')")
+            assert later.scalar_one() is None
+            connection.rollback()
+
+
+def test_a_row_that_the_server_does_not_take_is_refused_first(app: App) -> None:
+    with app.app_context():
+        if sql.engine.dialect.name == "sqlite" or engine_kind() != "mysql":
+            pytest.skip("a limit of MySQL and MariaDB")
+        with sql.engine.connect() as connection:
+            connection.exec_driver_sql("CREATE TABLE big (a longblob)")
+            connection.exec_driver_sql("INSERT INTO big VALUES (repeat('x', 9000000))")
+            connection.commit()
+    url = app.test_client().post(DIRECTORS, json={"name": "x"}).headers["Location"]
+    call(app, "create")
+    told = call(app, "restore", "newest", "--yes", expect=1)
+    assert "raise its max_allowed_packet" in told
+    app.test_client().get(url)
+
+
+def test_a_statement_that_fails_is_told(app: App, tmp_path: Path) -> None:
+    call(app, "create")
+    (name,) = names(app)
+    folder, path = tmp_path / "parts", tmp_path / "kept" / name
+    folder.mkdir()
+    manifest = unpack(path, folder, "")
+    dump = folder / "sql" / "database.sql"
+    if not dump.exists():
+        pytest.skip("a dump of MySQL or MariaDB")
+    first, rest = dump.read_text().split("CREATE TABLE", 1)
+    dump.write_text(f"{first}SELECT no_such_column;\nCREATE TABLE{rest}")
+    pack(folder, path, manifest, "")
+    told = call(app, "restore", "newest", "--yes", expect=1)
+    assert "no_such_column" in told and "restore it again" in told
+
+
+def test_a_password_is_not_in_a_command_line_nor_in_the_question(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("pg_dump", "mariadb-dump"):
+        real = shutil.which(name)
+        script = f'#!/bin/sh\necho "$@" >> {tmp_path}/seen\nexec {real} "$@"\n'
+        programs.joinpath(name).write_text(script)
+        programs.joinpath(name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    with app.app_context():
+        if engine_kind() == "sqlite":
+            pytest.skip("SQLite has no password")
+        url = sql.engine.url
+        where = {"query": {"password": CANARY}} if engine_kind() == "postgresql" else {}
+        sql.engine.url = url.set(password=CANARY, **where)
+    with suppress(AssertionError):
+        call(app, "create")
+    assert CANARY not in (tmp_path / "seen").read_text()
+    with app.app_context():
+        sql.engine.url = url
+        call(app, "create")
+        sql.engine.url = url.set(password=CANARY, **where)
+    assert CANARY not in call(app, "restore", "newest", given="n\n", expect=1)
+    with app.app_context():
+        sql.engine.url = url
 
 
 SECRET = {"MYAPP_SECRET_KEY": string.ascii_letters}
@@ -336,6 +521,30 @@ def test_a_killed_command_leaves_nothing_and_another_one_waits_for_none(
     call(app, "check")
     assert not (folder / "backup.tmp").exists()
     assert not list((tmp_path / "kept").glob("*.part"))
+
+
+def servers_of(folder: Path) -> list[int]:
+    """The servers of Redis that read files in a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().split(b"\0")
+            if b"redis-server" in words[0] and os.fsencode(folder) in b" ".join(words):
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_check_that_is_ended_leaves_no_server(app: App, number: int) -> None:
+    call(app, "create")
+    folder = Path(app.instance_path) / "backup.tmp"
+    running = subprocess.Popen(program(app, "check"), cwd=ROOT, env=settings_of(app))
+    eventually(lambda: servers_of(folder) or running.poll() is not None)
+    running.send_signal(number)
+    running.wait()
+    eventually(lambda: not servers_of(folder))
+    if number == signal.SIGTERM:
+        assert not folder.exists()
 
 
 def test_two_commands_at_once_do_not_share_a_folder(app: App) -> None:

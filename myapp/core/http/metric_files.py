@@ -19,8 +19,8 @@ from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-KINDS = ("counter", "gauge_livesum", "histogram")
-FILE = re.compile(rf"({'|'.join(KINDS)})_\d+\.db")
+FILE_KINDS = ("counter", "gauge_livesum", "histogram")
+FILE = re.compile(rf"({'|'.join(FILE_KINDS)})_\d+\.db")
 # The bytes of a file. They are taken on the disk before the library maps the file: a
 # process that writes into a map when the disk is full is killed (SIGBUS).
 SIZE = 1024 * 1024
@@ -61,7 +61,7 @@ class ProcessNumber:
                 continue
             try:
                 forget(number, self.folder)
-                for kind in KINDS:
+                for kind in FILE_KINDS:
                     prepare_file(self.folder / f"{kind}_{number}.db")
             except OSError:
                 os.close(lock)

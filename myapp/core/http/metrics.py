@@ -136,14 +136,14 @@ class Metrics:
         def call(
             environ: dict[str, Any], start_response: Callable[..., Any]
         ) -> Iterable[bytes]:
-            if self.is_counting and self.begin():
+            if self.is_counting and self.counts():
                 with self.busy.track_inprogress():
                     return application(environ, start_response)
             return application(environ, start_response)
 
         return call
 
-    def begin(self) -> bool:
+    def counts(self) -> bool:
         """Begin to count in this process, or stop when its files cannot be made; return
         whether it counts."""
         try:
@@ -165,11 +165,11 @@ class Metrics:
         duration = self.commands.labels(store)
 
         def count_command(seconds: float) -> None:
-            if self.is_counting and self.begin():
+            if self.is_counting and self.counts():
                 duration.observe(seconds)
 
         def count_connections(change: int) -> None:
-            if self.is_counting and self.begin():
+            if self.is_counting and self.counts():
                 self.connections.labels(store).inc(change)
 
         return Observer(count_command, count_connections)

@@ -4,8 +4,11 @@ A snapshot holds one moment, which reading key by key does not, and needs no acc
 the files of the server.
 """
 
+import ctypes
 import re
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,20 +27,29 @@ from myapp.core.stores.redis.cluster import LazyCluster
 from myapp.core.stores.redis.program import find_server
 
 #: The file of one server: its number, and the number of the database.
-FILE = re.compile(r"server-(\d+)-database-(\d+)\.rdb")
+SNAPSHOT = re.compile(r"server-(\d+)-database-(\d+)\.rdb")
 # Seconds in which a server sends the next byte; it sends line feeds while it prepares.
 SILENCE = 60.0
 START_TIMEOUT = 60.0
+# The option of prctl(2).
+PR_SET_PDEATHSIG = 1
 CHUNK, KEYS_AT_ONCE = 1024 * 1024, 500
+PROBE = "myapp:backup:probe"
+# What PTTL says of a key that does not expire.
+FOREVER = -1
 
 
 class RedisBackup(StoreBackup):
     """A snapshot of the server, or of each primary of a cluster."""
 
     def target(self) -> str:
-        """The URL without its password."""
-        text = current_app.config["REDIS_URL"]
-        return re.sub(r"(://[^@/]*:)[^@/]*@", r"\1***@", text)
+        """The servers, and the number of the database."""
+        all_options = [pool.connection_kwargs for pool in pools()]
+        places = [
+            options.get("path") or f"{options.get('host')}:{options.get('port')}"
+            for options in all_options
+        ]
+        return f"redis {', '.join(places)}, database {all_options[0].get('db') or 0}"
 
     def create(self, folder: Path) -> Facts:
         """Write the snapshots."""
@@ -58,15 +70,30 @@ class RedisBackup(StoreBackup):
                 count += int(client.dbsize())
         return f"{count} keys"
 
+    def refuse(self, facts: Facts, folder: Path) -> None:
+        """Write one key of each snapshot, and remove it: a server may be down, and does
+        not take the keys of a newer version."""
+        be_patient()
+        redis_store.on_each_server("ping")
+        for path in folder.iterdir():
+            with loaded(path) as client:
+                key = client.randomkey()
+                value = client.dump(key) if key is not None else None
+            if value is not None:
+                try:
+                    redis_store.restore(PROBE, 1000, value, replace=True)
+                    redis_store.delete(PROBE)
+                except redis.ResponseError as error:
+                    raise BackupError(
+                        f"redis does not take the keys: {error}"
+                    ) from error
+
     def restore(self, folder: Path) -> None:
         """Remove every key of the database, and write those of the snapshots."""
-        paths = list(folder.iterdir())
+        be_patient()
         try:
-            for path in paths:
-                with loaded(path):
-                    pass
             redis_store.on_each_server("flushdb")
-            for path in paths:
+            for path in folder.iterdir():
                 with loaded(path) as client:
                     copy_keys(client)
         except redis.RedisError as error:
@@ -81,6 +108,14 @@ def pools() -> list[Any]:
     if isinstance(client, LazyCluster):
         return [client.get_redis_connection(n).connection_pool for n in primaries()]
     return [client.connection_pool]
+
+
+def be_patient() -> None:
+    """Wait long for replies: one key may be large."""
+    for pool in pools():
+        pool.connection_kwargs["socket_timeout"] = SILENCE
+        pool.disconnect()
+        pool.reset()
 
 
 def primaries() -> list[Any]:
@@ -124,7 +159,7 @@ def loaded(path: Path) -> Iterator[redis.Redis]:
 
     :raises BackupError: when the snapshot is damaged, or of a newer version of Redis.
     """
-    found = FILE.fullmatch(path.name)
+    found = SNAPSHOT.fullmatch(path.name)
     if found is None:
         raise BackupError(f"{path.name} is not a snapshot")
     with tempfile.TemporaryDirectory(prefix="myapp-") as temporary:
@@ -140,7 +175,9 @@ def loaded(path: Path) -> Iterator[redis.Redis]:
         }
         words = [text for name in options for text in (f"--{name}", str(options[name]))]
         with log.open("wb") as output:
-            server = subprocess.Popen([find_server(), *words], stdout=output)
+            server = subprocess.Popen(
+                [find_server(), *words], stdout=output, preexec_fn=die_with_parent
+            )
         client = redis.Redis(
             unix_socket_path=socket, db=int(found[2]), retry=Retry(NoBackoff(), 0)
         )
@@ -151,6 +188,12 @@ def loaded(path: Path) -> Iterator[redis.Redis]:
             client.close()
             server.kill()
             server.wait()
+
+
+def die_with_parent() -> None:
+    """Let the kernel of Linux end this process when its parent is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def wait_for(
@@ -191,7 +234,7 @@ def copy(source: redis.Redis, keys: list[bytes]) -> None:
     found = reading.execute()
     writing = redis_store.pipeline(transaction=False)
     for key, value, left in zip(keys, found[::2], found[1::2]):
-        # A key that has expired since it was listed has no value.
-        if value is not None:
+        # One that expires now is left out; RESTORE would keep it for ever.
+        if value is not None and (left == FOREVER or left > 0):
             writing.restore(key, max(left, 0), value, replace=True)
     writing.execute()
