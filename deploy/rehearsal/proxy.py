@@ -13,7 +13,7 @@ NGINX = Path(__file__).parents[1] / "nginx"
 # What is shortened, so that nothing waits; and so many requests at once.
 LIMITS = {
     "uwsgi_read_timeout 15s": "uwsgi_read_timeout 4s",
-    "max_conns=1000": "max_conns=8",
+    "max_conns=2500": "max_conns=8",
     "rate=100r/s": "rate=1000r/s",
     "burst=200": "burst=2000",
 }
