@@ -36,6 +36,7 @@ from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.stores.sql.backup import engine_kind
 from myapp.core.stores.sql.engine import sql
 from myapp.core.testing.client import Client, all_records
+from myapp.core.testing.proxy import Proxy
 from myapp.core.testing.server import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -599,3 +600,14 @@ def test_backups_are_kept_in_a_bucket(app: App, bucket: str) -> None:
 def test_another_kind_of_place_is_refused(app: App) -> None:
     app.config["BACKUP_URL"] = "ftp://host/folder"
     assert "BACKUP_URL is a path, or s3://" in call(app, "create", expect=1)
+
+
+def test_a_server_that_closes_the_connection_is_one_line(app: App) -> None:
+    options = app.extensions["redis"].connection_pool.connection_kwargs
+    if "port" not in options:
+        pytest.skip("a proxy is for a port")
+    with Proxy(options["host"], options["port"]) as proxy:
+        proxy.lose = lambda reply: True
+        options |= {"host": "127.0.0.1", "port": proxy.port}
+        app.extensions["redis"].connection_pool.reset()
+        assert "redis sends no snapshot" in call(app, "create", expect=1)

@@ -137,11 +137,11 @@ def receive_snapshot(pool: Any, path: Path) -> None:
         stream = connection._sock
         stream.settimeout(SILENCE)
         with stream.makefile("rb") as replies, path.open("wb") as file:
-            head = replies.readline().strip()
-            while not head:
-                head = replies.readline().strip()
+            # Empty lines say that the snapshot is being made.
+            head = next((line for line in map(bytes.strip, replies) if line), b"")
             if not head.startswith(b"$") or not head[1:].isdigit():
-                raise redis.RedisError(head.decode(errors="replace"))
+                said = head.decode(errors="replace")
+                raise redis.RedisError(said or "the connection was closed")
             left = int(head[1:])
             while left:
                 chunk = replies.read(min(left, CHUNK))
@@ -199,7 +199,7 @@ def die_with_parent() -> None:
 def wait_for(
     server: "subprocess.Popen[bytes]", client: redis.Redis, path: Path, log: Path
 ) -> None:
-    """Wait until a server has read its snapshot.
+    """Wait until a server has read its snapshot, which may take long.
 
     :raises BackupError: when it ends before, with the last line of its log.
     """
@@ -208,8 +208,11 @@ def wait_for(
         try:
             client.ping()
             return
+        except redis.BusyLoadingError:
+            deadline = time.monotonic() + START_TIMEOUT
         except redis.RedisError:
-            time.sleep(0.01)
+            pass
+        time.sleep(0.01)
     told = (log.read_text(errors="replace").strip().splitlines() or ["no log"])[-1]
     raise BackupError(f"{path.name} cannot be loaded: {told}")
 
