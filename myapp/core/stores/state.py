@@ -27,6 +27,7 @@ class RequestState:
         "reads_only",
         "is_request",
         "is_fresh",
+        "replica",
         "caller",
         "body",
         "statements",
@@ -43,6 +44,8 @@ class RequestState:
         self.is_request = is_request
         #: Whether its reads must see every write, so that no replica is asked.
         self.is_fresh = not reads_only
+        #: The replica that has answered its reads, if one has.
+        self.replica: Any = None
         #: The caller, after the first look-up.
         self.caller: Any = UNREAD
         #: The JSON of the body, after it is parsed.

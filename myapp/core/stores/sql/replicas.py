@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from myapp.core.stores.sql.faults import is_database_unavailable
+from myapp.core.stores.state import request_state
 
 # Seconds between two looks at the replicas, and for which one that fails is left alone.
 LOOK_EVERY, LEAVE_ALONE = 1.0, 5.0
@@ -69,9 +70,12 @@ class Replicas:
 
     def read(self, statement: Any, parameters: Any) -> Sequence[Any] | None:
         """All rows of a statement from a replica; ``None`` when the primary is to be
-        asked: no replica is near enough, or the one that was asked has failed."""
-        replica = self.pick()
+        asked: no replica is near enough, or the one that was asked has failed. All
+        reads of a request ask the same one, since another one may be further behind."""
+        state = request_state()
+        replica = state.replica = state.replica or self.pick()
         if replica is None:
+            state.is_fresh = True
             return None
         try:
             with replica.engine.connect() as connection:
@@ -82,6 +86,7 @@ class Replicas:
             # does not know yet; the primary tells.
             if is_database_unavailable(error):
                 replica.rest("does not answer")
+            state.is_fresh = True
             return None
 
     def pick(self) -> Replica | None:

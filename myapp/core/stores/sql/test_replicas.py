@@ -186,6 +186,33 @@ def test_a_replica_that_is_too_late_is_not_asked(
 
 
 @pytest.mark.external
+def test_a_request_asks_one_replica(
+    app: App, primary: PostgreSQL, replica: PostgreSQL, redis_url: str
+) -> None:
+    second = PostgreSQL(replica.folder.with_name("second"), primary)
+    settings = {
+        "SQLALCHEMY_DATABASE_URI": primary.uri("myapp"),
+        "SQLALCHEMY_READ_URIS": [replica.uri("myapp"), second.uri("myapp")],
+        "REDIS_URL": redis_url,
+    }
+    other = create_app(settings)
+
+    def ports() -> Any:
+        found = [rows(text("SELECT inet_server_port()"))[0][0] for _ in range(3)]
+        return respond(found)
+
+    other.add_url_rule("/ports", view_func=public(ports))
+    client = other.test_client()
+    try:
+        seen = [client.get("/ports").json for _ in range(20)]
+    finally:
+        close_stores(other)
+        second.stop()
+    assert all(len(set(one)) == 1 for one in seen)
+    assert {one[0] for one in seen} == {replica.port, second.port}
+
+
+@pytest.mark.external
 def test_a_replica_that_dies_is_not_seen_by_clients(
     app: App, replica: PostgreSQL, client: Client
 ) -> None:
