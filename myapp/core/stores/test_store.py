@@ -13,6 +13,7 @@ from myapp.core import wiring
 from myapp.core.errors import ConfigError, Problem
 from myapp.core.loading import import_when_used
 from myapp.core.scaffold.store import StoreScaffold
+from myapp.core.stores.observer import Observer
 from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.sql.fixture import make_database
 from myapp.core.stores.state import RequestState
@@ -53,7 +54,7 @@ class RecordingStore(Store):
     def check_config(self, app: Flask) -> None:
         self.note("check_config")
 
-    def init_app(self, app: Flask) -> None:
+    def init_app(self, app: Flask, observer: Observer | None = None) -> None:
         self.note("init_app")
 
     def begin(self, state: RequestState, lone_write: bool) -> None:
