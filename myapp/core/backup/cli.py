@@ -18,6 +18,7 @@ from flask.cli import AppGroup
 from myapp.core.backup.archive import SECRET_KEY, pack, unpack
 from myapp.core.backup.part import BackupError, StoreBackup
 from myapp.core.backup.places import Place, place_of
+from myapp.core.errors.startup import ConfigError
 from myapp.core.loading import import_when_used
 from myapp.core.stores.store import registered_stores
 
@@ -44,7 +45,10 @@ def workshop() -> Iterator[Path]:
     :raises LineError: when another command of this kind runs, or one fails.
     """
     folder = Path(current_app.instance_path) / "backup.tmp"
-    errors: tuple[type[Exception], ...] = (BackupError, OSError, *errors_of_stores())
+    errors: tuple[type[Exception], ...] = (
+        *(BackupError, ConfigError, OSError),
+        *errors_of_stores(),
+    )
     # SIGTERM ends a command as Ctrl-C does, so that it leaves no data behind.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
@@ -96,7 +100,8 @@ def secret_key(identity: Path | None) -> str:
 
 @backup.command("create")
 def create() -> None:
-    """Back up every store; the application may go on meanwhile."""
+    """Back up every store, and read the backup to its end before it is kept; the
+    application may go on meanwhile."""
     target, keep = place(), current_app.config["BACKUP_KEEP"]
     now, key = datetime.now(UTC), current_app.config["BACKUP_KEY"]
     name = f"{now.strftime(TIME)}.tar.gz{'.age' if key else ''}"
@@ -105,6 +110,7 @@ def create() -> None:
         for store, part in parts().items():
             (folder / "parts" / store).mkdir(parents=True)
             facts[store] = part.create(folder / "parts" / store)
+            part.check(folder / "parts" / store)
         release = current_app.config["RELEASE"]
         about = {"time": now.isoformat(), "release": release, "stores": facts}
         pack(folder / "parts", folder / name, about, key)
@@ -122,10 +128,21 @@ def create() -> None:
 
 
 @backup.command("list")
-def list_backups() -> None:
+@click.option("--max-age", type=float, help="Hours; fail when the newest is older.")
+def list_backups(max_age: float | None) -> None:
     """Show the backups that are kept, the oldest one first."""
-    for name, size in sizes_in(place()).items():
+    known = sizes_in(place())
+    for name, size in known.items():
         click.echo(f"{name}  {size:,} bytes")
+    if max_age is None:
+        return
+    if not known:
+        raise LineError("there is no backup")
+    name = next(reversed(known))
+    made = datetime.strptime(name.partition(".")[0], TIME).replace(tzinfo=UTC)
+    hours = (datetime.now(UTC) - made) / timedelta(hours=1)
+    if hours > max_age:
+        raise LineError(f"{name} is {hours:.1f} hours old")
 
 
 def sizes_in(kept: Place) -> dict[str, int]:
@@ -161,18 +178,14 @@ def fetch(name: str, folder: Path, identity: Path | None) -> tuple[str, Any]:
 
 @backup.command("check")
 @click.argument("name", default=NEWEST)
-@click.option("--max-age", type=float, help="Hours; fail when it is older.")
 @identity_option
-def check(name: str, max_age: float | None, identity: Path | None) -> None:
+def check(name: str, identity: Path | None) -> None:
     """Read a backup to its end, without touching the stores."""
     with workshop() as folder:
-        name, manifest = fetch(name, folder, identity)
+        name, _ = fetch(name, folder, identity)
         for store, part in parts().items():
             found = part.check(folder / "parts" / store)
             click.echo(f"{store}: {found}")
-        age = datetime.now(UTC) - datetime.fromisoformat(manifest["time"])
-        if max_age is not None and age > timedelta(hours=max_age):
-            raise BackupError(f"{name} is {age.total_seconds() / 3600:.1f} hours old")
     click.echo(f"{name} can be restored")
 
 

@@ -318,10 +318,11 @@ def test_a_file_outside_its_folder_is_refused(app: App, tmp_path: Path) -> None:
     assert "is not a name of a file in a backup" in call(app, "check", expect=1)
 
 
-def test_a_backup_that_is_too_old_fails_its_check(app: App) -> None:
+def test_a_backup_that_is_too_old_fails(app: App) -> None:
+    assert "there is no backup" in call(app, "list", "--max-age", "1", expect=1)
     call(app, "create")
-    call(app, "check", "--max-age", "1")
-    assert "hours old" in call(app, "check", "--max-age", "0", expect=1)
+    call(app, "list", "--max-age", "1")
+    assert "hours old" in call(app, "list", "--max-age", "0", expect=1)
 
 
 def test_a_missing_backup_is_one_line(app: App) -> None:
@@ -536,10 +537,12 @@ def servers_of(folder: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_check_that_is_ended_leaves_no_server(app: App, number: int) -> None:
+def test_a_restore_that_is_ended_leaves_no_server(app: App, number: int) -> None:
     call(app, "create")
     folder = Path(app.instance_path) / "backup.tmp"
-    running = subprocess.Popen(program(app, "check"), cwd=ROOT, env=settings_of(app))
+    running = subprocess.Popen(
+        program(app, "restore", "newest", "--yes"), cwd=ROOT, env=settings_of(app)
+    )
     eventually(lambda: servers_of(folder) or running.poll() is not None)
     running.send_signal(number)
     running.wait()
