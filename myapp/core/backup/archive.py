@@ -37,7 +37,7 @@ MANIFEST_SCHEMA = {
 # What is raised for bytes that no backup has.
 DAMAGE = (tarfile.TarError, zlib.error, EOFError, OSError, LookupError, ValueError)
 CHUNK = 1024 * 1024
-SECRET_KEY, PUBLIC_KEY = "AGE-SECRET-KEY-", "age1"
+SECRET_KEY = "AGE-SECRET-KEY-"
 
 
 def recipient_of(key: str) -> Any:

@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from myapp.core.stores.redis import server as embedded
+from myapp.core.testing.server import eventually
 
 DEADLINE = 20.0
 PATH = os.environ["PATH"]
@@ -108,17 +108,6 @@ def users(launcher: subprocess.Popen[str]) -> Iterator[Users]:
     for pid in list(users.started):
         if is_running(pid):
             users.end(pid, signal.SIGKILL)
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    """Wait until a condition returns a true value, and return the value."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        found = condition()
-        if found or time.monotonic() > deadline:
-            assert found
-            return found
-        time.sleep(0.01)
 
 
 def state_and_parent(pid: int) -> tuple[str, int]:
