@@ -46,7 +46,12 @@ run: .venv/.runtime ## migrate, load demo data, serve with reload (PORT=5000)
 serve: .venv/.runtime ## the same app under uWSGI, as in production (PORT=5000)
 	@$(BIN)/flask new-secret
 	@MYAPP_ENV=production $(BIN)/flask db upgrade
-	@MYAPP_ENV=production exec $(BIN)/uwsgi --ini myapp.ini
+	@MYAPP_ENV=production exec $(BIN)/uwsgi --ini myapp.ini \
+		--attach-daemon2 "cmd=$(BIN)/flask worker --scheduler --with-parent,stopsignal=15"
+
+.PHONY: worker
+worker: .venv/.runtime ## a worker and a scheduler, as in production (WORKER="--concurrency 4")
+	@MYAPP_ENV=production exec $(BIN)/flask worker --scheduler $(WORKER)
 
 .PHONY: test
 test: .venv/.development ## the whole suite on SQLite and a Redis of its own

@@ -76,6 +76,17 @@ class Config:
     BACKUP_KEY = ""
     # How many backups are kept; 0 means all.
     BACKUP_KEEP = 14
+    # The broker of the jobs, a URL as Celery takes it, such as amqp://name@host// of
+    # RabbitMQ; empty means REDIS_URL.
+    JOBS_BROKER_URL = ""
+    # The name of the queue of the broker; applications that share a broker must not
+    # share it.
+    JOBS_QUEUE = "myapp-jobs"
+    # Whether a request runs its jobs itself, after its commit: for tests of features,
+    # and off in production.
+    JOBS_EAGER = False
+    # Seconds that a job is kept after its end; one that has failed is kept 90 days.
+    JOBS_KEPT = 7 * 24 * 3600
     # Seconds that the kept response of an Idempotency-Key is stored.
     IDEMPOTENCY_TTL = 24 * 3600
 

@@ -38,7 +38,7 @@ BESIDE = {"conftest", "default_config", "wsgi"}
 DEVELOPER, FLAT = "developer", "flat"
 ROOMS = (
     *(DEVELOPER, FLAT, "docs", "rest", "http"),
-    *("stores", "model", "query", "schema", "errors", "access"),
+    *("jobs", "stores", "model", "query", "schema", "errors", "access"),
 )
 # The modules that only commands and tests need, and a start in production does not.
 DEVELOPER_PLACES = re.compile(
@@ -353,6 +353,12 @@ def violations_of_the_request(root: Path) -> list[str]:
     return found
 
 
+def is_overload(module: Module, node: ast.AST) -> bool:
+    """Whether a function only states types, for another one of the same name."""
+    marks = getattr(node, "decorator_list", [])
+    return any(module.dotted(mark) == "typing.overload" for mark in marks)
+
+
 def violations_of_one_name(root: Path) -> list[str]:
     """Each public function, class or constant of core has a unique name."""
     places: dict[str, list[str]] = {}
@@ -361,6 +367,8 @@ def violations_of_one_name(root: Path) -> list[str]:
             continue
         for node in module.tree.body:
             names: list[str] = []
+            if is_overload(module, node):
+                continue
             if isinstance(node, (*DEFINITIONS, ast.ClassDef)):
                 names = [node.name]
             elif isinstance(node, ast.Assign):
@@ -532,7 +540,11 @@ def violations_of_docstrings(root: Path) -> list[str]:
             for node in [] if isinstance(parent, DEFINITIONS) else parent.body:
                 if isinstance(node, (*DEFINITIONS, ast.ClassDef)):
                     documented += [] if node.name.startswith("_") else [node]
-        bare = [node for node in documented if not ast.get_docstring(node)]
+        bare = [
+            node
+            for node in documented
+            if not (ast.get_docstring(node) or is_overload(module, node))
+        ]
         found += [module.at(node, "has no docstring") for node in bare]
     return found
 

@@ -15,12 +15,15 @@ COMMANDS = {
     "backup": "myapp.core.backup.cli:backup",
     "create-database": "myapp.core.commands:create_database",
     "dev": "myapp.core.commands:dev",
+    "jobs": "myapp.core.jobs.cli:jobs",
     "new-feature": "myapp.core.scaffold.cli:new_feature",
     "new-secret": "myapp.core.commands:new_secret",
     "openapi": "myapp.core.docs.cli:openapi_command",
     "remove-feature": "myapp.core.scaffold.cli:remove_feature",
+    "scheduler": "myapp.core.jobs.cli:scheduler",
     "seed": "myapp.core.commands:seed",
     "version": "myapp.core.commands:version",
+    "worker": "myapp.core.jobs.cli:worker",
 }
 
 

@@ -43,14 +43,15 @@ def create_database() -> None:
 @click.command("dev")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=5000, show_default=True, envvar="PORT")
+@click.option("--jobs/--no-jobs", default=True, help="Run a worker beside it.")
 @with_appcontext
-def dev(host: str, port: int) -> None:
+def dev(host: str, port: int, jobs: bool) -> None:
     """Migrate, load demo data, and serve; reload when code changes."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
 
     def serve() -> None:
-        serve_child(app, host, port)
+        serve_child(app, host, port, jobs)
 
     if is_running_from_reloader():
         serve()

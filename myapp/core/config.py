@@ -201,8 +201,7 @@ def check_config(app: Flask) -> None:
             raise ConfigError(f"CORS_ORIGINS: {origin!r}: {error}") from error
     if app.config["ENV"] != "production":
         return
-    if app.debug or app.testing:
-        raise ConfigError("DEBUG and TESTING must be off in production")
+    check_modes(app)
     secret = app.config["SECRET_KEY"]
     if len(secret) < MINIMUM_SECRET_LENGTH:
         raise ConfigError(
@@ -211,6 +210,17 @@ def check_config(app: Flask) -> None:
         )
     if len(set(secret)) < MINIMUM_SECRET_LENGTH // 4:
         raise ConfigError("SECRET_KEY repeats itself; `flask new-secret` makes one")
+
+
+def check_modes(app: Flask) -> None:
+    """Refuse what is for developers and tests, in production.
+
+    :raises ConfigError: with the setting.
+    """
+    if app.debug or app.testing:
+        raise ConfigError("DEBUG and TESTING must be off in production")
+    if app.config["JOBS_EAGER"]:
+        raise ConfigError("JOBS_EAGER must be off in production")
 
 
 def enabled_features(app: Flask, features: Iterable[Feature]) -> list[Feature]:

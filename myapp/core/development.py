@@ -20,6 +20,8 @@ import orjson
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server, run_simple
 
+from myapp.core.jobs.processes import Beside
+
 # Seconds between two checks that the parent still runs, or that a file has changed.
 CHECK_EVERY = 0.5
 # On macOS, the libraries of the system do not work in a copy of a process.
@@ -29,9 +31,14 @@ RELOAD = 3
 FILES = ("*.py", "myapp/**/*.py", "instance/*.py", ".flaskenv", ".env")
 
 
-def serve_child(app: Flask, host: str, port: int) -> None:
-    """Serve in the child, on the socket of the parent, until a file changes."""
+def serve_child(app: Flask, host: str, port: int, has_jobs: bool) -> None:
+    """Serve in the child, on the socket of the parent, until a file changes.
+
+    :param has_jobs: whether a worker and a scheduler run beside it.
+    """
     threading.Thread(target=end_with_parent, daemon=True).start()
+    if has_jobs:
+        Beside(["worker", "--concurrency", "1", "--scheduler"])
     run_simple(host, port, app, use_reloader=True, use_debugger=False, threaded=True)
 
 

@@ -16,11 +16,14 @@ from myapp.core.http import (
     freshness,
     headers,
     health,
+    jobs,
     logs,
     request,
 )
 from myapp.core.http.access import access_of, access_table
 from myapp.core.http.description import description_of
+from myapp.core.jobs import cleaning  # noqa: F401  declares the crons of core
+from myapp.core.jobs import run as jobs_run
 from myapp.core.loading import import_when_used
 from myapp.core.rest import context
 from myapp.core.rest.api import FeatureBlueprint
@@ -59,7 +62,8 @@ def init_app(app: Flask) -> None:
     access.init_app(app)
     context.init_app(app)
     logs.init_app(app)
-    blueprints = [pages.blueprint, health.blueprint]
+    jobs_run.init_app(app)
+    blueprints = [pages.blueprint, health.blueprint, jobs.blueprint]
     observers: Mapping[str, Observer] = {}
     if app.config["METRICS_TOKEN"]:
         blueprints.append(import_when_used("myapp.core.http.metrics:blueprint"))

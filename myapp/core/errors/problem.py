@@ -76,6 +76,25 @@ class Problem(HTTPException):
         self.indexes: list[int] = []
 
 
+def problem_body(
+    slug: Slug, detail: str, instance: str, request_id: str | None
+) -> dict[str, Any]:
+    """The members of a problem document, RFC 9457 section 3.1.
+
+    :param detail: one sentence; empty for the meaning of its kind.
+    :param instance: the URL at which it occurred.
+    """
+    kind = KINDS[slug]
+    return {
+        "type": f"/problems/{slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail or kind.meaning,
+        "instance": instance,
+        "request_id": request_id,
+    }
+
+
 def invalid_parameter(name: str, detail: str) -> Problem:
     """The problem of one bad parameter of the path or the query."""
     return Problem(

@@ -10,7 +10,9 @@ from myapp.core.access.rules import public
 from myapp.core.errors.problem import Problem
 from myapp.core.http.description import describe
 from myapp.core.http.response import problem_response, respond
+from myapp.core.jobs.health import check_jobs
 from myapp.core.schema.strict_json import JSON
+from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.store import Store, registered_stores
 
 LIVE_SCHEMA: JSON = {
@@ -34,6 +36,22 @@ CHECKS_SCHEMA: JSON = {
         "additionalProperties": False,
     },
 }
+JOBS_SCHEMA: JSON = {
+    "type": "object",
+    "description": "Whether jobs are started; left out while a store is down.",
+    "properties": {
+        "ok": {"type": "boolean"},
+        "ms": {"type": "number", "minimum": 0},
+        "queue_age": {
+            "type": "number",
+            "minimum": 0,
+            "description": "Seconds that the oldest job that is due has waited.",
+        },
+        "warning": {"type": "string"},
+    },
+    "required": ["ok", "ms"],
+    "additionalProperties": False,
+}
 READY_SCHEMA: JSON = {
     "$id": "/schemas/health.ready.json",
     "title": "Some feature can be served",
@@ -42,6 +60,7 @@ READY_SCHEMA: JSON = {
         "status": {"type": "string", "enum": ["ok", "degraded"]},
         "checks": CHECKS_SCHEMA,
         "features": {"type": "object", "additionalProperties": {"type": "boolean"}},
+        "jobs": JOBS_SCHEMA,
     },
     "required": ["status", "checks", "features"],
     "additionalProperties": False,
@@ -82,7 +101,11 @@ def ready() -> Response:
     if features and not any(features.values()):
         return problem_response("unavailable", checks=checks, features=features)
     status = "ok" if all(features.values()) else "degraded"
-    return respond({"status": status, "checks": checks, "features": features})
+    found = {"status": status, "checks": checks, "features": features}
+    if SqlStore.component in checks and all(one["ok"] for one in checks.values()):
+        # A request can be answered while jobs wait, so this changes no status.
+        found["jobs"] = check_jobs()
+    return respond(found)
 
 
 @blueprint.get("/ready/<feature>")

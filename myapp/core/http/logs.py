@@ -12,7 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from flask import Flask, Response, current_app, has_request_context, request
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    has_app_context,
+    has_request_context,
+    request,
+)
 from flask.logging import default_handler
 
 from myapp.core.http.headers import REQUEST_ID
@@ -88,8 +95,10 @@ class TextFormatter(logging.Formatter):
 
 
 def current_request_id() -> str | None:
-    """The id of the request that is being answered, if any."""
-    return request.environ.get(REQUEST_ID) if has_request_context() else None
+    """The id of the request that is being answered, or that has caused this job."""
+    if has_request_context():
+        return request.environ.get(REQUEST_ID)
+    return request_state().cause if has_app_context() else None
 
 
 def trace_of(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -135,6 +144,7 @@ def log_request(response: Response) -> Response:
 def init_app(app: Flask) -> None:
     """Send every log of the process to standard error in the configured format."""
     app.after_request(log_request)
+    app.extensions["current_request_id"] = current_request_id
     app.logger.removeHandler(default_handler)
     logging.getLogger("myapp").setLevel(app.config["LOG_LEVEL"])
     if not app.testing:

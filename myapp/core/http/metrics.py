@@ -14,6 +14,8 @@ from typing import Any
 from flask import Blueprint, Flask, Response, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from myapp.core.access.rules import ACCESS, Rule, access
 from myapp.core.errors.startup import ConfigError
@@ -21,7 +23,9 @@ from myapp.core.http.headers import WSGI
 from myapp.core.http.methods import METHODS, SAFE_METHODS
 from myapp.core.http.metric_files import ProcessNumber, share_numbers, shared_folder
 from myapp.core.http.response import problem_response
+from myapp.core.jobs.queue import counts, queue_age
 from myapp.core.stores.observer import Observer
+from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.state import request_state
 
 log = logging.getLogger(__name__)
@@ -60,8 +64,33 @@ def show() -> Response:
     metrics.number.forget_the_dead()
     registry = CollectorRegistry()
     registry.register(metrics.number)
+    registry.register(JobMetrics())
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return Response(encode(registry), content_type=content_type)
+
+
+class JobMetrics(Collector):
+    """The queue of jobs, looked up when it is asked for."""
+
+    def collect(self) -> Iterable[Metric]:
+        """How many jobs there are, and how long the oldest one has waited; nothing
+        while the database cannot be reached."""
+        jobs = GaugeMetricFamily(
+            "myapp_jobs", "Jobs that are queued, running or failed.", labels=["state"]
+        )
+        age = GaugeMetricFamily(
+            "myapp_jobs_queue_age_seconds",
+            "How long the oldest job that is due has waited.",
+        )
+        try:
+            for state, count in counts().items():
+                jobs.add_metric([state], count)
+            age.add_metric([], queue_age())
+        except SqlStore.errors as error:
+            log.warning("the queue of jobs cannot be counted: %s", error)
+            return
+        yield jobs
+        yield age
 
 
 class Metrics:

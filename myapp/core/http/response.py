@@ -7,7 +7,8 @@ from urllib.parse import quote
 import orjson
 from flask import Response, current_app, request
 
-from myapp.core.errors.kinds import KINDS, Slug
+from myapp.core.errors.kinds import Slug
+from myapp.core.errors.problem import problem_body
 from myapp.core.http.headers import REQUEST_ID
 from myapp.core.schema.json_out import dumps
 
@@ -41,22 +42,15 @@ def problem_response(
     :param detail: one sentence; empty for the meaning of its kind.
     :param members: extension members of the body, section 3.2.
     """
-    kind = KINDS[slug]
-    body: dict[str, Any] = {
-        "type": f"/problems/{slug}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail or kind.meaning,
-        "instance": quote(request.path),
-        "request_id": request.environ.get(REQUEST_ID),
-    }
+    place, request_id = quote(request.path), request.environ.get(REQUEST_ID)
+    body = problem_body(slug, detail, place, request_id)
     if errors:
         body["errors"] = list(errors)
     text = orjson.dumps({**body, **members})
-    response = current_app.response_class(text, kind.status, mimetype=PROBLEM_TYPE)
+    response = current_app.response_class(text, body["status"], mimetype=PROBLEM_TYPE)
     for name, value in headers:
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
-    if kind.status == 503 and "Retry-After" not in response.headers:
+    if body["status"] == 503 and "Retry-After" not in response.headers:
         response.headers["Retry-After"] = str(current_app.config["RETRY_AFTER"])
     return response

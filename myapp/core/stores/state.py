@@ -28,11 +28,13 @@ class RequestState:
         "is_request",
         "is_fresh",
         "replica",
+        "cause",
         "caller",
         "body",
         "statements",
         "lone_write",
         "units",
+        "promised",
         "homes",
         "effects",
     )
@@ -46,6 +48,8 @@ class RequestState:
         self.is_fresh = not reads_only
         #: The replica that has answered its reads, if one has.
         self.replica: Any = None
+        #: The id of the request that has caused this work, when it is no request.
+        self.cause: str | None = None
         #: The caller, after the first look-up.
         self.caller: Any = UNREAD
         #: The JSON of the body, after it is parsed.
@@ -57,6 +61,8 @@ class RequestState:
         self.lone_write: bool | None = None
         #: The collected writes, by the keys that they are to.
         self.units: dict[str, Any] = {}
+        #: The same writes, when they were promised to a store that commits first.
+        self.promised: Any = None
         #: Where new records are to be stored, by the name of the model, where the
         #: response to this request is kept beside them.
         self.homes: dict[str, str] = {}

@@ -7,7 +7,7 @@ in ``STORES`` of ``wiring.py``. Its models derive from a base class of its own.
 import os
 import tempfile
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from flask import Flask, current_app
 from sqlalchemy.engine import URL, make_url
@@ -21,6 +21,19 @@ from myapp.core.stores.state import RequestState
 DEFAULT_PASSWORDS = frozenset(
     "admin changeme guest mysql password postgres redis root secret test".split()
 )
+
+
+class Promise(NamedTuple):
+    """Writes that a store makes after another store has committed.
+
+    :param id: it is kept once.
+    :param store: the name of the store that makes them.
+    :param payload: what the store needs for it.
+    """
+
+    id: str
+    store: str
+    payload: bytes
 
 
 class Store:
@@ -101,6 +114,25 @@ class Store:
 
     def rollback(self, state: RequestState) -> None:
         """Discard the writes of the request."""
+
+    def promise(self, state: RequestState) -> Promise | None:
+        """Make sure that the writes of the request can be made here after another store
+        has committed its own, and describe them, so that another process can make them
+        when this one dies meanwhile.
+
+        :returns: ``None`` when there are no writes.
+        :raises StaleRead: when a record has changed since it was read.
+        """
+        return None
+
+    def keep_promise(self, promise: Promise) -> None:
+        """Make the writes of a request, unless they were made."""
+
+    def complete(self) -> None:
+        """Make the writes that were promised to this store and left to do."""
+
+    def clean(self) -> None:
+        """Delete what has expired and is still stored."""
 
     def ping(self) -> object:
         """Reach the database; raises one of ``errors`` when it cannot be reached."""

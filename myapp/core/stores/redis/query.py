@@ -21,8 +21,8 @@ from myapp.core.query.filters import Filter, sort_key
 from myapp.core.query.list_query import ListQuery
 from myapp.core.query.search import pattern_of
 from myapp.core.stores.redis.client import LuaScript
+from myapp.core.stores.redis.scripts import PRELUDE
 from myapp.core.stores.redis.sorting import TypeOf, in_order, only_after
-from myapp.core.stores.redis.unit import PRELUDE
 
 CHUNK = 100
 SET, UNSET, END = b"1", b"0", b"\x00"

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
+import uuid_utils
 from flask import Flask
 from redis import RedisError
 from redis.backoff import NoBackoff
@@ -14,16 +16,25 @@ from redis.exceptions import NoPermissionError, RedisClusterException
 from redis.retry import Retry
 
 from myapp.core.errors.startup import ConfigError
+from myapp.core.schema.json_out import dumps
 from myapp.core.stores.observer import Observer
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.cluster import is_cluster, urls_of_nodes
 from myapp.core.stores.redis.faults import is_redis_unavailable
+from myapp.core.stores.redis.model import RedisModel
+from myapp.core.stores.redis.scripts import CLEAN, COMMIT, PROMISE, WITHDRAW
 from myapp.core.stores.redis.server import ensure_redis
-from myapp.core.stores.redis.unit import commit_units
+from myapp.core.stores.redis.unit import Promised, commit_units, promised
 from myapp.core.stores.state import RequestState
-from myapp.core.stores.store import Store, check_instance_folder, read_url
+from myapp.core.stores.store import Promise, Store, check_instance_folder, read_url
 
 log = logging.getLogger(__name__)
+
+# Seconds in which a request that has promised its writes must make them, or have
+# failed; longer than a request may take (harakiri in myapp.ini).
+CLAIMED = 30.0
+# Seconds in which nobody makes the writes of a promise a second time.
+MARKED = 24 * 3600.0
 
 SCHEMES = ("redis", "rediss", "unix")
 CLUSTER_SCHEMES = ("redis", "rediss")
@@ -108,17 +119,49 @@ class RedisStore(Store):
                 "write redis+cluster:// for it"
             )
 
+    def promise(self, state: RequestState) -> Promise | None:
+        """Check the collected writes, and claim the records."""
+        if not state.units:
+            return None
+        writes = promised(state.units.values(), str(uuid_utils.uuid7()))
+        writes.run(PROMISE, CLAIMED)
+        state.promised = writes
+        return Promise(writes.id, self.name, dumps(list(writes)))
+
+    def keep_promise(self, promise: Promise) -> None:
+        """Run the script that makes the writes, which does so once."""
+        prefixes, operations, kept, id = orjson.loads(promise.payload)
+        Promised(prefixes, operations, kept, id).run(COMMIT, MARKED)
+
     def commit(self, state: RequestState) -> bool:
         """Run the script that makes the writes."""
         if not state.units:
             return False
         units, state.units = state.units, {}
-        commit_units(units.values())
+        writes, state.promised = state.promised, None
+        if writes is None:
+            commit_units(units.values())
+        else:
+            writes.run(COMMIT, MARKED)
         return True
 
     def rollback(self, state: RequestState) -> None:
-        """Discard the collected writes."""
+        """Discard the collected writes, and give up their promise."""
         state.units.clear()
+        writes, state.promised = state.promised, None
+        if writes is not None:
+            # Otherwise it ends by itself.
+            with suppress(*self.errors):
+                writes.run(WITHDRAW)
+
+    def clean(self) -> None:
+        """Remove the records that have expired from the indexes of each model."""
+        models = RedisModel.__subclasses__()
+        while models:
+            model = models.pop()
+            models += model.__subclasses__()
+            for prefix in model.prefixes() if hasattr(model, "name") else ():
+                CLEAN([prefix], [])
 
     def ping(self) -> object:
         """Run ``PING``, on each primary of a cluster."""

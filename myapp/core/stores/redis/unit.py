@@ -12,11 +12,14 @@ number of its ``slots``, with ``{name/<number>}:``, each with the records there:
 - ``{name}:entries``: a hash of the members of each record in those sets, without the
   id;
 - ``{name}:expires``: a sorted set of the times when records expire, in milliseconds;
-- ``{name}:idempotency:<digest>``: a kept response.
+- ``{name}:idempotency:<digest>``: a kept response;
+- ``{name}:claim:<id>``: for a short time, the promise of a request that also writes
+  SQL, and will write this record; ``{name}:claim:<field> <value>`` that of a value;
+- ``{name}:promise:<id>``: whether a promise was kept.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.crc import key_slot
 
@@ -24,136 +27,10 @@ from myapp.core.model.idempotency_store import KeyTaken
 from myapp.core.model.record import Document
 from myapp.core.schema.json_out import dumps
 from myapp.core.stores.redis.client import LuaScript, redis_store
+from myapp.core.stores.redis.scripts import COMMIT
 from myapp.core.stores.redis.slots import is_spread, name_of_model
 from myapp.core.stores.state import request_state
 from myapp.core.stores.transaction import StaleRead
-
-# A model: its prefix, with the colon, and the functions on its keys.
-PRELUDE = """
-local clock = redis.call('TIME')
-local NUL = string.char(0)
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local function open(prefix)
-  local model = {prefix = prefix, ids = prefix .. 'ids'}
-  -- While a cluster moves this slot, each of two nodes has a part of the keys, and a
-  -- command on several keys is refused when one is missing. No key ends in 'moving',
-  -- so the script ends here, before it reads or writes a part.
-  redis.call('EXISTS', model.ids, prefix .. 'moving')
-  local entries, expires = prefix .. 'entries', prefix .. 'expires'
-  function model.leave_indexes(id)
-    local known = redis.call('HGET', entries, id)
-    if known then
-      for field, start in pairs(cjson.decode(known)) do
-        -- Older entries hold the whole member.
-        local member = string.find(start, '%z') and start or start .. NUL .. id
-        redis.call('ZREM', prefix .. 'by:' .. field, member)
-      end
-      redis.call('HDEL', entries, id)
-    end
-  end
-  function model.forget(id)
-    model.leave_indexes(id)
-    redis.call('DEL', prefix .. id)
-    redis.call('ZREM', model.ids, id)
-    redis.call('ZREM', expires, id)
-  end
-  function model.forget_expired()
-    local ended = redis.call('ZRANGEBYSCORE', expires, '-inf', now, 'LIMIT', 0, 1000)
-    for _, id in ipairs(ended) do model.forget(id) end
-  end
-  function model.enter_indexes(id, members)
-    redis.call('ZADD', model.ids, 0, id)
-    if next(members) then
-      local starts = {}
-      for field, member in pairs(members) do
-        redis.call('ZADD', prefix .. 'by:' .. field, 0, member)
-        starts[field] = string.sub(member, 1, -2 - #id)
-      end
-      redis.call('HSET', entries, id, cjson.encode(starts))
-    end
-  end
-  function model.live(id, life)
-    if life > 0 then
-      redis.call('PEXPIREAT', prefix .. id, now + life)
-      redis.call('ZADD', expires, now + life, id)
-    else
-      redis.call('ZREM', expires, id)
-    end
-  end
-  return model
-end
-"""
-
-# KEYS: the prefix of each model that is written. ARGV: the operations of each model, in
-# JSON: a list of [id, expected version or false, body or false, milliseconds to live,
-# members of the indexes, unique fields, time of creation or false]; then a
-# response to keep: its key or an empty string, its value, its milliseconds to live.
-# Returns 0; -1 when there is a response for the key, or -2 when a record has changed
-# since it was read or a value is taken, and then nothing is written.
-COMMIT = LuaScript(PRELUDE + """
-local kept, value, life = ARGV[#KEYS + 1], ARGV[#KEYS + 2], ARGV[#KEYS + 3]
-local function is_taken(model, field, member)
-  local start = string.match(member, '^(1.*%z)')
-  if not start then return false end
-  local mine = field .. ' ' .. start
-  if model.used[mine] then return true end
-  model.used[mine] = true
-  local low, high = '[' .. start, '(' .. string.sub(start, 1, -2) .. '\1'
-  local index = model.prefix .. 'by:' .. field
-  for _, found in ipairs(redis.call('ZRANGEBYLEX', index, low, high)) do
-    local other = string.match(found, '^.*%z(.*)$')
-    if not model.written[other] then
-      if redis.call('EXISTS', model.prefix .. other) == 1 then return true end
-    end
-  end
-  return false
-end
-local function is_stale(model, operation)
-  local version, unique = operation[2], operation[3] and operation[6] or {}
-  local body = redis.call('GET', model.prefix .. operation[1])
-  if not version and body then return true end
-  if version and not body then return true end
-  if version then
-    local stored, created = cjson.decode(body), operation[7]
-    if stored.version ~= version then return true end
-    if created and stored.created_at ~= created then return true end
-  end
-  for _, field in ipairs(unique) do
-    if is_taken(model, field, operation[5][field]) then return true end
-  end
-  return false
-end
-local models = {}
-for number, prefix in ipairs(KEYS) do
-  local model = open(prefix)
-  model.operations, model.written, model.used = cjson.decode(ARGV[number]), {}, {}
-  for _, operation in ipairs(model.operations) do model.written[operation[1]] = true end
-  models[number] = model
-end
-for _, model in ipairs(models) do model.forget_expired() end
-if kept ~= '' and redis.call('EXISTS', kept) == 1 then return -1 end
-for _, model in ipairs(models) do
-  for _, operation in ipairs(model.operations) do
-    if is_stale(model, operation) then return -2 end
-  end
-end
-for _, model in ipairs(models) do
-  for _, operation in ipairs(model.operations) do
-    local id, body = operation[1], operation[3]
-    if body then
-      -- The first write, because Redis refuses only the first one when it is full.
-      redis.call('SET', model.prefix .. id, body)
-      model.leave_indexes(id)
-      model.enter_indexes(id, operation[5])
-      model.live(id, operation[4])
-    else
-      model.forget(id)
-    end
-  end
-end
-if kept ~= '' then redis.call('SET', kept, value, 'PX', life) end
-return 0
-""")
 
 
 class RedisUnit:
@@ -236,12 +113,41 @@ class RedisUnit:
         return [place, expected or False, text, life, members, unique, created]
 
 
-def commit_units(units: Iterable[RedisUnit]) -> None:
-    """Make the writes of a request, to all models in one script.
+class Promised(NamedTuple):
+    """The writes of a request as the scripts take them, and as they are kept until they
+    are made.
 
-    :raises StaleRead: when a record has changed since it was read, or a value was taken
-        since it was looked for.
-    :raises KeyTaken: when another request with the key was first.
+    :param prefixes: of each model.
+    :param operations: of each model, JSON.
+    :param kept: the key of a response to keep, its value, and its milliseconds to live.
+    :param id: of the promise; empty when they are made at once.
+    """
+
+    prefixes: list[str]
+    operations: list[str]
+    kept: tuple[str, str, int]
+    id: str = ""
+
+    def run(self, script: LuaScript, known: float = 0) -> None:
+        """Run a script with these writes.
+
+        :param known: seconds.
+        :raises StaleRead: when a record has changed since it was read, or a value was
+            taken since it was looked for.
+        :raises KeyTaken: when another request with the key was first.
+        """
+        arguments = [*self.operations, *self.kept, self.id, int(known * 1000)]
+        result = script(self.prefixes, arguments)
+        if result == -1:
+            raise KeyTaken
+        if result == -2:
+            raise StaleRead
+
+
+def promised(units: Iterable[RedisUnit], id: str = "") -> Promised:
+    """The writes of a request, to all models.
+
+    :param id: of the promise, when they are made later.
     """
     units = list(units)
     if len(units) > 1 and (
@@ -249,13 +155,20 @@ def commit_units(units: Iterable[RedisUnit]) -> None:
     ):
         refuse_slots(units)
     responses = [unit.response for unit in units if unit.response[0]]
-    arguments = [unit.operations() for unit in units]
     kept = (responses or [("", b"", 0)])[0]
-    result = COMMIT([unit.prefix for unit in units], [*arguments, *kept])
-    if result == -1:
-        raise KeyTaken
-    if result == -2:
-        raise StaleRead
+    operations = [unit.operations().decode() for unit in units]
+    return Promised(
+        [unit.prefix for unit in units],
+        operations,
+        (kept[0], kept[1].decode(), kept[2]),
+        id,
+    )
+
+
+def commit_units(units: Iterable[RedisUnit]) -> None:
+    """Make the writes of a request, to all models in one script; see
+    :meth:`Promised.run`."""
+    promised(units).run(COMMIT)
 
 
 def refuse_slots(units: list[RedisUnit]) -> None:

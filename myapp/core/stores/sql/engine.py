@@ -173,6 +173,11 @@ def replicas_of(app: Flask, primary: Engine) -> Replicas | None:
     )
 
 
+def load_json(stored: str | bytes | float) -> Any:
+    """The value of a JSON column. SQLite stores a number as a number."""
+    return stored if isinstance(stored, (int, float)) else orjson.loads(stored)
+
+
 def sqlite_url(app: Flask) -> str:
     """The URL of the SQLite file in the instance folder."""
     return f"sqlite:///{Path(app.instance_path, 'myapp.db')}"
@@ -183,7 +188,7 @@ def engine_options(app: Flask, url: str) -> dict[str, Any]:
     overrides them one by one."""
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
-        "json_deserializer": orjson.loads,
+        "json_deserializer": load_json,
     }
     options.update(AUTOCOMMIT)
     stated = dict(app.config["SQLALCHEMY_ENGINE_OPTIONS"])

@@ -93,8 +93,8 @@ def guard(key: RequestKey, response: KeptResponse, life: float) -> None:
     SqlResponses().keep(key, response, life)
 
 
-def delete_expired(now: datetime, *conditions: Any) -> None:
-    """Delete some expired rows.
+def delete_expired(now: datetime, *conditions: Any) -> int:
+    """Delete some expired rows; return how many there were.
 
     :param conditions: which of them; by default the oldest.
     """
@@ -105,3 +105,4 @@ def delete_expired(now: datetime, *conditions: Any) -> None:
         # The condition again: a row may belong to a new request by now.
         statement = delete(RESPONSES).where(RESPONSES.c.id.in_(ids), column <= now)
         sql.session.connection().execute(statement)
+    return len(ids)

@@ -1,6 +1,7 @@
 """The SQL store: the part of SQL in each application and each request."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Flask, current_app
@@ -18,10 +19,21 @@ from myapp.core.stores.sql.faults import (
     is_deadlock,
     is_stale_plan,
 )
-from myapp.core.stores.sql.idempotency import SqlResponses, guard
+from myapp.core.stores.sql.idempotency import (
+    CLEAN_AT_MOST,
+    SqlResponses,
+    delete_expired,
+    guard,
+)
+from myapp.core.stores.sql.outbox import AT_ONCE, add_promise, keep_promises
 from myapp.core.stores.sql.replicas import LOOK_EVERY, Replicas
 from myapp.core.stores.state import RequestState, request_state
-from myapp.core.stores.store import Store, check_instance_folder, read_url
+from myapp.core.stores.store import (
+    Store,
+    check_instance_folder,
+    read_url,
+    registered_stores,
+)
 
 # Seconds in which a request with writes in two stores must commit the second one, or
 # have failed; longer than a request may take (harakiri in myapp.ini).
@@ -120,6 +132,10 @@ class SqlStore(Store):
         """COMMIT, when a transaction has begun."""
         if not is_writing():
             return False
+        for store in registered_stores():
+            promise = store.promise(state)
+            if promise is not None:
+                add_promise(promise)
         sql.session.commit()
         return True
 
@@ -127,6 +143,17 @@ class SqlStore(Store):
         """ROLLBACK, when the request has used a session."""
         if sql.session.registry.has():
             sql.session.rollback()
+
+    def complete(self) -> None:
+        """Make the writes in the outbox."""
+        stores = {store.name: store for store in registered_stores()}
+        while keep_promises(stores) == AT_ONCE:
+            pass
+
+    def clean(self) -> None:
+        """Delete the kept responses that have expired."""
+        while delete_expired(datetime.now(UTC)) == CLEAN_AT_MOST:
+            pass
 
     def ping(self) -> object:
         """Run ``SELECT 1``."""

@@ -1,0 +1,293 @@
+"""The statements on the table of jobs: what puts a job into the queue, claims it, ends
+it, and shows it.
+
+The functions that ``write`` are part of the transaction of the request or the job. The
+others are a transaction by themselves.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select
+from sqlalchemy import update as update_of
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from myapp.core.jobs.table import (
+    CANCELLED,
+    ENDED,
+    FAILED,
+    JOBS,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+)
+from myapp.core.stores.sql.engine import rows, run_alone, sql, write
+
+#: A row of the table of jobs.
+JobRow = Row[Any]
+# Seconds without a sign of life after which the worker of a job is taken to be lost.
+LEASE = 10.0
+# Seconds after which a queued job is published again, if it is younger than that; an
+# older one after as many seconds as its age.
+REPUBLISH = 300.0
+# The longest pause between two attempts, in seconds.
+LONGEST_PAUSE = 600.0
+# Seconds by which the clocks of two machines may differ.
+SKEW = 5.0
+# How many rows one statement deletes, and how many jobs are listed at most.
+DELETED_AT_ONCE, MOST_ROWS = 1000, 100_000
+# The states in which nobody will ask for a job again.
+DONE = (SUCCEEDED, CANCELLED)
+
+c = JOBS.c
+INSERT_JOB = insert(JOBS)
+FIND_JOB = select(JOBS).where(c.id == bindparam("job"))
+
+
+def now() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
+
+
+def unique_key(name: str, key: str) -> str:
+    """What no two jobs have: a digest of a job's name and its key."""
+    return hashlib.sha256(f"{name}\0{key}".encode()).hexdigest()
+
+
+def enqueue(
+    name: str,
+    arguments: Mapping[str, Any],
+    due_at: datetime | None = None,
+    key: str | None = None,
+    owner: str | None = None,
+    request_id: str | None = None,
+) -> str:
+    """Write a job into the transaction of this request.
+
+    :param due_at: when it is to run; now by default.
+    :param key: of the jobs with one name and one key, only the first is written.
+    :returns: its id, or that of the job with its key.
+    """
+    moment = now()
+    due = due_at or moment
+    values = {
+        "id": str(uuid_utils.uuid7()),
+        "name": name,
+        "arguments": arguments,
+        "state": QUEUED,
+        "unique_key": None if key is None else unique_key(name, key),
+        "owner": owner,
+        "request_id": request_id,
+        "attempt": 0,
+        "forgiven": 0,
+        "created_at": moment,
+        "due_at": due,
+        "publish_at": due,
+    }
+    if key is None:
+        write(INSERT_JOB, values)
+        return str(values["id"])
+    return write_once(values)
+
+
+def write_once(values: dict[str, Any]) -> str:
+    """Insert a job unless there is one with its key; return the id of the one there."""
+    dialect = sql.engine.dialect.name
+    statement: Any
+    if dialect in ("mysql", "mariadb"):
+        statement = mysql.insert(JOBS).on_duplicate_key_update(id=c.id)
+    else:
+        own: Any = postgresql if dialect == "postgresql" else sqlite
+        ignored = {"index_elements": [c.unique_key]}
+        statement = own.insert(JOBS).on_conflict_do_nothing(**ignored)
+    write(statement, values)
+    # With a lock, because the snapshot of MariaDB may be older than the other row.
+    found = select(c.id).where(c.unique_key == values["unique_key"])
+    return str(rows(found.with_for_update(read=True))[0].id)
+
+
+def cancel_key(name: str, key: str) -> None:
+    """Cancel the job with a key in the transaction of this request, and free the key.
+    A job that is running goes on, and one that is over stays as it is."""
+    mine = c.unique_key == unique_key(name, key)
+    cancelled = {"state": CANCELLED, "publish_at": None, "ended_at": now()}
+    write(update_of(JOBS).where(mine, c.state == QUEUED), cancelled)
+    write(update_of(JOBS).where(mine), {"unique_key": None})
+
+
+def find(id: str) -> JobRow | None:
+    """A job by its id."""
+    return next(iter(rows(FIND_JOB, {"job": id})), None)
+
+
+def change(id: str, values: Mapping[str, Any], *conditions: Any) -> bool:
+    """Change a job at once, if the conditions hold; return whether they did."""
+    statement = update_of(JOBS).where(c.id == id, *conditions).values(values)
+    return bool(run_alone(statement, None).rowcount)
+
+
+def claim(job: JobRow) -> bool:
+    """Begin an attempt; return whether this worker may run it. Of several workers at
+    once, one may."""
+    moment = now()
+    begun = {
+        "state": RUNNING,
+        "attempt": job.attempt + 1,
+        "publish_at": moment + timedelta(seconds=LEASE),
+        "started_at": job.started_at or moment,
+    }
+    is_due = c.due_at <= moment + timedelta(seconds=SKEW)
+    return change(job.id, begun, c.state == QUEUED, c.attempt == job.attempt, is_due)
+
+
+def is_mine(attempt: int) -> ColumnElement[bool]:
+    """The condition that an attempt is the running one: a worker that was taken to be
+    lost has no claim any more."""
+    return (c.state == RUNNING) & (c.attempt == attempt)
+
+
+def extend(id: str, attempt: int) -> bool:
+    """Say that the worker of an attempt still runs; return whether it has the claim."""
+    lease = {"publish_at": now() + timedelta(seconds=LEASE)}
+    return change(id, lease, is_mine(attempt))
+
+
+class ClaimLost(Exception):
+    """This job was taken to be lost, and belongs to another worker."""
+
+
+def succeed(id: str, attempt: int, result: Any) -> None:
+    """End a job in its own transaction, so that its effects and its end are one.
+
+    :raises ClaimLost: when another worker has it; then nothing is stored.
+    """
+    values = {
+        "state": SUCCEEDED,
+        "publish_at": None,
+        "ended_at": now(),
+        "result": result,
+        "problem": None,
+    }
+    mine = update_of(JOBS).where(c.id == id, is_mine(attempt))
+    if not write(mine.values(values)).rowcount:
+        raise ClaimLost
+
+
+def fail(id: str, attempt: int, problem: Mapping[str, Any], is_last: bool) -> bool:
+    """End an attempt that has failed: the job runs again after a pause, which grows and
+    is random, or it is over.
+
+    :returns: whether the attempt was still the running one.
+    """
+    moment = now()
+    values: dict[str, Any] = {"problem": dict(problem)}
+    if is_last:
+        values |= {"state": FAILED, "publish_at": None, "ended_at": moment}
+    else:
+        longest = min(2.0**attempt, LONGEST_PAUSE)
+        due = moment + timedelta(seconds=random.uniform(longest / 2, longest))
+        values |= {"state": QUEUED, "due_at": due, "publish_at": due}
+    return change(id, values, is_mine(attempt))
+
+
+def postpone(id: str, seconds: float) -> None:
+    """Send the next message of a queued job later."""
+    later = {"publish_at": now() + timedelta(seconds=seconds)}
+    change(id, later, c.state == QUEUED)
+
+
+def recover_lost() -> int:
+    """Queue the jobs whose workers are lost; return how many there were."""
+    moment = now()
+    lost = update_of(JOBS).where(c.state == RUNNING, c.publish_at <= moment)
+    again = {"state": QUEUED, "publish_at": moment}
+    return int(run_alone(lost.values(again), None).rowcount)
+
+
+def due_messages(most: int) -> Sequence[JobRow]:
+    """The queued jobs of which a message is to be sent, in order."""
+    due = select(c.id, c.name, c.request_id, c.created_at).where(
+        c.state == QUEUED, c.publish_at <= now()
+    )
+    found: Sequence[JobRow] = rows(due.order_by(c.publish_at, c.id).limit(most))
+    return found
+
+
+def mark_published(published: Sequence[JobRow]) -> None:
+    """Note that messages were sent: the next ones are sent only when these seem to be
+    lost."""
+    moment = now()
+    waits: dict[float, list[str]] = {}
+    for job in published:
+        age = (moment - job.created_at).total_seconds()
+        waits.setdefault(max(REPUBLISH, round(age, -2)), []).append(job.id)
+    for seconds, ids in waits.items():
+        # A worker that was faster has changed its row already.
+        waiting = (c.state == QUEUED, c.publish_at <= moment)
+        statement = update_of(JOBS).where(c.id.in_(ids), *waiting)
+        later = {"publish_at": moment + timedelta(seconds=seconds)}
+        run_alone(statement.values(later), None)
+
+
+def retry(id: str) -> bool:
+    """Queue a job that has failed or was cancelled, with all its attempts."""
+    moment = now()
+    values = {
+        "state": QUEUED,
+        "forgiven": c.attempt,
+        "due_at": moment,
+        "publish_at": moment,
+        "ended_at": None,
+    }
+    return change(id, values, c.state.in_((FAILED, CANCELLED)))
+
+
+def cancel(id: str) -> bool:
+    """Cancel a queued job at once; return whether it was queued."""
+    values = {
+        "state": CANCELLED,
+        "publish_at": None,
+        "unique_key": None,
+        "ended_at": now(),
+    }
+    return change(id, values, c.state == QUEUED)
+
+
+def listed(most: int, state: str | None, name: str | None) -> Sequence[JobRow]:
+    """The newest jobs."""
+    statement = select(JOBS).order_by(c.id.desc()).limit(most)
+    if state is not None:
+        statement = statement.where(c.state == state)
+    if name is not None:
+        statement = statement.where(c.name == name)
+    found: Sequence[JobRow] = rows(statement)
+    return found
+
+
+def purge(before: datetime, states: Sequence[str] = ENDED) -> int:
+    """Delete the jobs that were over before a moment; return how many there were."""
+    count = 0
+    old = select(c.id).where(c.ended_at < before, c.state.in_(states))
+    while ids := [row.id for row in rows(old.limit(DELETED_AT_ONCE))]:
+        run_alone(delete(JOBS).where(c.id.in_(ids), c.state.in_(states)), None)
+        count += len(ids)
+    return count
+
+
+def counts() -> dict[str, int]:
+    """How many jobs are queued, running and failed."""
+    seen = (QUEUED, RUNNING, FAILED)
+    counted = select(c.state, func.count()).where(c.state.in_(seen)).group_by(c.state)
+    return {state: 0 for state in seen} | {row[0]: row[1] for row in rows(counted)}
+
+
+def queue_age() -> float:
+    """How many seconds the oldest job that is due has waited; 0 without one."""
+    moment = now()
+    oldest = select(func.min(c.due_at)).where(c.state == QUEUED, c.due_at <= moment)
+    found = rows(oldest)[0][0]
+    return 0.0 if found is None else max(0.0, (moment - found).total_seconds())
