@@ -31,7 +31,7 @@ BEAT_EVERY = 3.0
 UNKNOWN_AGAIN = 5.0
 # Seconds that the progress of a job is kept after it was told.
 PROGRESS_KEPT = 24 * 3600.0
-SERVER_ERRORS = 500
+CONFLICT, SERVER_ERRORS = 409, 500
 
 keys = RedisKeys("core")
 
@@ -133,10 +133,10 @@ def run_claimed(app: Any, row: JobRow, kind: Job) -> None:
 
 
 def is_final(error: Exception) -> bool:
-    """Whether another attempt would fail, too: the job itself says that its input is
-    wrong."""
+    """Whether another attempt would fail, too: the job says that its input is wrong. A
+    conflict may come from another job that has changed the same record."""
     code = error.code if isinstance(error, HTTPException) else None
-    return code is not None and code < SERVER_ERRORS
+    return code is not None and code < SERVER_ERRORS and code != CONFLICT
 
 
 def problem_of(error: Exception, id: str, request_id: str | None) -> dict[str, Any]:
