@@ -249,21 +249,18 @@ def test_a_worker_that_was_thought_dead_commits_nothing(planted: App) -> None:
 
     @job
     def steal() -> None:
-        """Let another worker take this job while it runs."""
-        PlantedNote.create({"text": "late"})
+        """Let another worker take this job while it runs, then write."""
         past = {"publish_at": queue.now() - timedelta(seconds=1)}
         with ThreadPoolExecutor(1) as pool:
             pool.submit(in_context, lambda: queue.change(stolen, past)).result()
             assert pool.submit(in_context, queue.recover_lost).result() == 1
+        PlantedNote.create({"text": "late"})
 
     def in_context(call: Callable[[], Any]) -> Any:
         with planted.app_context():
             return call()
 
-    is_sqlite = planted.config[SqlStore.setting].startswith("sqlite")
     stolen = queued(planted, steal)
-    if is_sqlite:
-        pytest.skip("a job that has written is the only writer of SQLite")
     run_due(planted)
     assert row_of(planted, id).state == "succeeded"
     assert texts(planted, NOTES) == ["once"]
@@ -300,10 +297,10 @@ def test_arguments_are_checked_and_not_told() -> None:
     with pytest.raises(TypeError, match="/text must be"):
         note.check_arguments({"text": 1})
     with pytest.raises(TypeError, match="no JSON"):
-        job(lambda_with_a_date)
+        job(with_a_date)
 
 
-def lambda_with_a_date(day: datetime) -> None:
+def with_a_date(day: datetime) -> None:
     """A function that cannot be a job."""
 
 
@@ -340,8 +337,11 @@ def test_each_effect_is_made_once_while_workers_are_killed(
     start("scheduler", **more)
 
     def number_of_ended() -> int:
+        # The scheduler also starts the jobs of crons, which do not count.
+        mine = JOBS.c.name.in_((note.name, kill_the_worker.name))
+        over = select(JOBS.c.id).where(mine, JOBS.c.ended_at.is_not(None))
         with planted.app_context():
-            return len(rows(select(JOBS.c.id).where(JOBS.c.ended_at.is_not(None))))
+            return len(rows(over))
 
     for round in range(6):
         worker = start("worker", **more)
