@@ -47,7 +47,7 @@ serve: .venv/.runtime ## the same app under uWSGI, as in production (PORT=5000)
 	@$(BIN)/flask new-secret
 	@MYAPP_ENV=production $(BIN)/flask db upgrade
 	@MYAPP_ENV=production exec $(BIN)/uwsgi --ini myapp.ini \
-		--attach-daemon2 "cmd=$(BIN)/flask worker --scheduler --with-parent,stopsignal=15"
+		--attach-daemon2 "cmd=$(BIN)/flask worker --scheduler --with-parent 0,stopsignal=15"
 
 .PHONY: worker
 worker: .venv/.runtime ## a worker and a scheduler, as in production (WORKER="--concurrency 4")

@@ -17,6 +17,7 @@ from myapp.core.jobs.queue import JobRow
 from myapp.core.jobs.run import progress_of
 from myapp.core.jobs.table import ENDED, JOB_STATES
 from myapp.core.schema.strict_json import JSON
+from myapp.core.stores.state import request_state
 
 MOMENT: JSON = {"type": "string", "format": "date-time"}
 JOB_SCHEMA: JSON = {
@@ -63,6 +64,8 @@ blueprint = Blueprint("core_jobs", __name__)
 def get_job(id: str) -> Response:
     """Show a job to the caller that has started it. A job that a caller without
     credentials has started is shown to anybody who has its id."""
+    # A replica may not have a job that was started just now.
+    request_state().is_fresh = True
     row = queue.find(check_id(id))
     # A job that no request has started has no owner.
     if row is None or row.owner != caller_id():

@@ -19,6 +19,7 @@ from myapp.core.jobs.job import Job, Limits
 from myapp.core.jobs.queue import JobRow
 from myapp.core.jobs.run import run_job
 from myapp.core.stores.redis.cluster import is_cluster
+from myapp.core.stores.store import read_url
 
 TASK = "myapp.run"
 # Seconds to connect to the broker.
@@ -43,8 +44,11 @@ REDIS_OPTIONS = {
 def broker_url(app: Flask) -> str:
     """The URL of the broker, as Celery takes it.
 
-    :raises ConfigError: for a cluster of Redis, which Celery cannot use.
+    :raises ConfigError: for a cluster of Redis, which Celery cannot use; in production,
+        also for a default password.
     """
+    if app.config["JOBS_BROKER_URL"]:
+        read_url(app, "JOBS_BROKER_URL")
     url: str = app.config["JOBS_BROKER_URL"] or app.config["REDIS_URL"]
     if is_cluster(url):
         raise ConfigError(
@@ -102,8 +106,7 @@ class Broker:
         )
 
         def run(id: str) -> None:
-            with app.app_context():
-                run_job(id)
+            run_job(app, id)
 
         self.task = self.celery.task(run, name=TASK)
 

@@ -1,29 +1,42 @@
 """``flask jobs``, ``flask worker`` and ``flask scheduler``."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import orjson
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
+from myapp.core.errors.startup import ConfigError
 from myapp.core.jobs import queue
 from myapp.core.jobs.broker import Broker
 from myapp.core.jobs.job import Job, enabled_jobs
 from myapp.core.jobs.processes import WITH_PARENT, Beside, end_with
-from myapp.core.jobs.run import run_job
-from myapp.core.jobs.scheduler import run_scheduler
-from myapp.core.jobs.table import ENDED, FAILED, JOB_STATES
+from myapp.core.jobs.scheduler import Scheduler
+from myapp.core.jobs.table import ENDED, FAILED, JOB_STATES, SUCCEEDED
 from myapp.core.jobs.ticks import CRONS, next_tick
 from myapp.core.schema.json_out import dumps
 from myapp.core.stores.transaction import in_transaction
 
+Made = TypeVar("Made")
 jobs = AppGroup("jobs", help="Show jobs, and run, retry or cancel them.")
 with_parent = click.option(
-    WITH_PARENT, is_flag=True, hidden=True, help="End with the parent process."
+    WITH_PARENT, type=int, hidden=True, help="End with this parent; 0 is that of now."
 )
+
+
+def configured(make: Callable[[Any], Made]) -> Made:
+    """A broker or a scheduler of this application.
+
+    :raises ClickException: when a setting makes it impossible.
+    """
+    try:
+        return make(current_app._get_current_object())  # type: ignore[attr-defined]
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command("worker")
@@ -38,12 +51,13 @@ with_parent = click.option(
 @click.option("--scheduler", is_flag=True, help="Run a scheduler beside the worker.")
 @with_parent
 @with_appcontext
-def worker(concurrency: int, events: bool, scheduler: bool, with_parent: bool) -> None:
+def worker(
+    concurrency: int, events: bool, scheduler: bool, with_parent: int | None
+) -> None:
     """Run jobs. SIGTERM lets the running ones end; the others stay in the queue."""
-    if with_parent:
-        end_with(os.getppid())
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    running = Broker(app).worker(concurrency, events)
+    if with_parent is not None:
+        end_with(with_parent or os.getppid())
+    running = configured(Broker).worker(concurrency, events)
     beside = Beside(["scheduler"]) if scheduler else None
     try:
         running.start()
@@ -56,12 +70,12 @@ def worker(concurrency: int, events: bool, scheduler: bool, with_parent: bool) -
 @click.command("scheduler")
 @with_parent
 @with_appcontext
-def scheduler(with_parent: bool) -> None:
+def scheduler(with_parent: int | None) -> None:
     """Start jobs when they are due, and those of crons. Several schedulers may run, on
     several machines; one of them works."""
-    if with_parent:
-        end_with(os.getppid())
-    run_scheduler()
+    if with_parent is not None:
+        end_with(with_parent or os.getppid())
+    configured(Scheduler).run()
 
 
 @jobs.command("list")
@@ -145,10 +159,11 @@ def run_by_hand(name: str, text: str, later: bool) -> None:
     if later:
         click.echo(id)
         return
-    run_job(id)
+    current_app.extensions["run_job"](id)
     row = queue.find(id)
-    if row is None or row.problem is not None:
-        raise click.ClickException(row.problem["detail"] if row else "it is gone")
+    if row is None or row.state != SUCCEEDED:
+        problem = row and row.problem
+        raise click.ClickException(problem["detail"] if problem else "a worker has it")
     click.echo(dumps(row.result).decode())
 
 

@@ -21,7 +21,7 @@ from myapp.core.stores.transaction import after_commit
 JOB_TYPES: dict[str, "Job"] = {}
 # What calls take beside the arguments of the job.
 TAKEN = {"delay", "key", "moment"}
-# The name of a package under which features are.
+# Where the feature stands in the name of a module, such as myapp.catalog.jobs.
 FEATURE = 1
 
 
@@ -51,7 +51,7 @@ class Job:
     request that has asked for it.
 
     It runs at least once, and may run again when its worker or its database fails. Its
-    writes to the stores, and the jobs and mails that it asks for, happen once.
+    writes to the stores, and the jobs that it queues, happen once.
 
     :param function: takes JSON, by name; what it returns is the result, and JSON.
     :param schema: of the arguments; by default from the signature.

@@ -38,7 +38,7 @@ class Beside:
         atexit.register(self.end)
 
     def _keep(self, number: int, command: Sequence[str]) -> None:
-        line = [sys.executable, "-m", "flask", *command, WITH_PARENT]
+        line = [sys.executable, "-m", "flask", *command, WITH_PARENT, str(os.getpid())]
         # Of the reloader of the parent, which would take this process for its own.
         mine = ("WERKZEUG_RUN_MAIN", "WERKZEUG_SERVER_FD")
         env = {name: value for name, value in os.environ.items() if name not in mine}

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from flask import Flask, current_app, g
+from flask import Flask, g
 from werkzeug.exceptions import HTTPException
 
 from myapp.core.errors.problem import Problem, problem_body
@@ -80,14 +81,12 @@ def progress_of(id: str) -> Any:
         return None
 
 
-def run_job(id: str) -> None:
+def run_job(app: Flask, id: str) -> None:
     """Run a job if it is queued and due; otherwise this message came twice, or late.
 
     What goes wrong in the job is stored in its row, and raised no further. An error of
     the database is raised: then the job is queued again when its claim has run out.
     """
-    # The connection of this context is that of the worker or of the request.
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
     with app.app_context():
         found = queue.find(id)
         if found is None or found.state != QUEUED:
@@ -190,5 +189,5 @@ def log_job(
 
 
 def init_app(app: Flask) -> None:
-    """Let requests run their jobs themselves, with JOBS_EAGER."""
-    app.extensions["run_job"] = run_job
+    """Let requests and commands run jobs themselves."""
+    app.extensions["run_job"] = partial(run_job, app)

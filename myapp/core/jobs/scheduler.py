@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from myapp.core.jobs import hints, queue, ticks
@@ -87,18 +87,17 @@ class Scheduler:
                 self.tend()
                 self._tended = time.monotonic()
             count = self.publish()
+            self.told("")
+            return count
         except SQLAlchemyError as error:
             self.told("the database", error)
-            return 0
         except self.broker.errors as error:
             self.told("the broker", error)
-            tell_of_scheduler(self.fault)
             # The next try has connections of its own.
             self.broker.close()
             self.broker = Broker(self.app)
-            return 0
-        self.told("")
-        return count
+        tell_of_scheduler(self.fault)
+        return 0
 
     def tend(self) -> None:
         """Start the jobs of crons, queue the jobs of lost workers, and make the writes
@@ -128,9 +127,3 @@ class Scheduler:
         elif self.fault and not fault:
             log.warning("%s can be reached again", self.fault)
         self.fault = fault
-
-
-def run_scheduler() -> None:
-    """Run the scheduler of this application until a signal comes."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    Scheduler(app).run()

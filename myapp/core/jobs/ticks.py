@@ -4,6 +4,7 @@ The row of a tick is inserted together with its job, and its primary key lets on
 scheduler commit.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,16 +58,10 @@ class Cron:
 
     def due(self, after: datetime, until: datetime) -> list[datetime]:
         """The ticks to start a job for, given the last one that was seen."""
-        found: list[datetime] = []
-        for tick in self.ticks(after, until):
-            found.append(tick)
-            del found[:-MOST_MISSED]
-        if self.catch_up == "last":
-            return found[-1:]
         if self.catch_up == "none":
-            on_time = until - timedelta(seconds=ON_TIME)
-            return [tick for tick in found if tick > on_time]
-        return found
+            after = max(after, until - timedelta(seconds=ON_TIME))
+        most = 1 if self.catch_up == "last" else MOST_MISSED
+        return list(deque(self.ticks(after, until), most))
 
 
 #: The crons by the name of the job.

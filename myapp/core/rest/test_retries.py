@@ -26,9 +26,9 @@ from myapp.core.model.record import Relation
 from myapp.core.rest.api import feature_blueprint
 from myapp.core.rest.verbs import routes_from_model
 from myapp.core.schema.strict_json import JSON
-from myapp.core.stores.redis import store as redis_part
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.redis.model import RedisModel
+from myapp.core.stores.redis.unit import Writes
 from myapp.core.stores.sql import idempotency as sql_idempotency
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.sql.idempotency import RESPONSES
@@ -189,7 +189,7 @@ def test_a_retry_after_a_lost_reply_to_the_commit_writes_nothing(
 ) -> None:
     place, name = {
         NOTES: (sql.session, "commit"),
-        TICKETS: (redis_part, "commit_units"),
+        TICKETS: (Writes, "run"),
     }[url]
     commit, lost = getattr(place, name), []
 

@@ -34,6 +34,7 @@ local function open(prefix)
   function model.forget_expired()
     local ended = redis.call('ZRANGEBYSCORE', expires, '-inf', now, 'LIMIT', 0, 1000)
     for _, id in ipairs(ended) do model.forget(id) end
+    return #ended
   end
   function model.enter_indexes(id, members)
     redis.call('ZADD', model.ids, 0, id)
@@ -62,11 +63,12 @@ end
 # JSON: a list of [id, expected version or false, body or false, milliseconds to live,
 # members of the indexes, unique fields, time of creation or false]; then a response to
 # keep: its key or an empty string, its value, its milliseconds to live; then the id of
-# the promise that is kept, or an empty string, and the milliseconds that it is known.
+# the promise that is kept, or an empty string, and the milliseconds that a claim or
+# the outcome of a promise lasts.
 # Opens the models, and checks that the writes can be made.
 CHECKS = PRELUDE + """
 local kept, value, life = ARGV[#KEYS + 1], ARGV[#KEYS + 2], ARGV[#KEYS + 3]
-local promise, known = ARGV[#KEYS + 4], ARGV[#KEYS + 5]
+local promise, lasts = ARGV[#KEYS + 4], ARGV[#KEYS + 5]
 local models = {}
 local function is_taken(model, field, member)
   local start = string.match(member, '^(1.*%z)')
@@ -152,7 +154,7 @@ end
 local refused = refusal()
 if promise ~= '' then
   -- The first write, because Redis refuses only the first one when it is full.
-  redis.call('SET', marker, refused, 'PX', known)
+  redis.call('SET', marker, refused, 'PX', lasts)
   each_operation(function(model, operation)
     redis.call('DEL', unpack(claims(model, operation)))
   end)
@@ -180,7 +182,7 @@ local refused = refusal()
 if refused ~= 0 then return refused end
 each_operation(function(model, operation)
   for _, claim in ipairs(claims(model, operation)) do
-    redis.call('SET', claim, promise, 'PX', known)
+    redis.call('SET', claim, promise, 'PX', lasts)
   end
 end)
 return 0
@@ -196,8 +198,8 @@ end)
 return 0
 """)
 
-# KEYS: the prefix of a model. Removes the records that have expired from its indexes.
+# KEYS: the prefix of a model. Removes some of the records that have expired from its
+# indexes; returns how many.
 CLEAN = LuaScript(PRELUDE + """
-open(KEYS[1]).forget_expired()
-return 0
+return open(KEYS[1]).forget_expired()
 """)

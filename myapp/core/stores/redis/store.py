@@ -24,7 +24,7 @@ from myapp.core.stores.redis.faults import is_redis_unavailable
 from myapp.core.stores.redis.model import RedisModel
 from myapp.core.stores.redis.scripts import CLEAN, COMMIT, PROMISE, WITHDRAW
 from myapp.core.stores.redis.server import ensure_redis
-from myapp.core.stores.redis.unit import Promised, commit_units, promised
+from myapp.core.stores.redis.unit import Writes, writes_of
 from myapp.core.stores.state import RequestState
 from myapp.core.stores.store import Promise, Store, check_instance_folder, read_url
 
@@ -123,7 +123,7 @@ class RedisStore(Store):
         """Check the collected writes, and claim the records."""
         if not state.units:
             return None
-        writes = promised(state.units.values(), str(uuid_utils.uuid7()))
+        writes = writes_of(state.units.values(), str(uuid_utils.uuid7()))
         writes.run(PROMISE, CLAIMED)
         state.promised = writes
         return Promise(writes.id, self.name, dumps(list(writes)))
@@ -131,7 +131,7 @@ class RedisStore(Store):
     def keep_promise(self, promise: Promise) -> None:
         """Run the script that makes the writes, which does so once."""
         prefixes, operations, kept, id = orjson.loads(promise.payload)
-        Promised(prefixes, operations, kept, id).run(COMMIT, MARKED)
+        Writes(prefixes, operations, kept, id).run(COMMIT, MARKED)
 
     def commit(self, state: RequestState) -> bool:
         """Run the script that makes the writes."""
@@ -139,10 +139,7 @@ class RedisStore(Store):
             return False
         units, state.units = state.units, {}
         writes, state.promised = state.promised, None
-        if writes is None:
-            commit_units(units.values())
-        else:
-            writes.run(COMMIT, MARKED)
+        (writes or writes_of(units.values())).run(COMMIT, MARKED)
         return True
 
     def rollback(self, state: RequestState) -> None:
@@ -161,7 +158,8 @@ class RedisStore(Store):
             model = models.pop()
             models += model.__subclasses__()
             for prefix in model.prefixes() if hasattr(model, "name") else ():
-                CLEAN([prefix], [])
+                while CLEAN([prefix], []):
+                    pass
 
     def ping(self) -> object:
         """Run ``PING``, on each primary of a cluster."""

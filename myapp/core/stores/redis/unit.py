@@ -27,7 +27,6 @@ from myapp.core.model.idempotency_store import KeyTaken
 from myapp.core.model.record import Document
 from myapp.core.schema.json_out import dumps
 from myapp.core.stores.redis.client import LuaScript, redis_store
-from myapp.core.stores.redis.scripts import COMMIT
 from myapp.core.stores.redis.slots import is_spread, name_of_model
 from myapp.core.stores.state import request_state
 from myapp.core.stores.transaction import StaleRead
@@ -113,7 +112,7 @@ class RedisUnit:
         return [place, expected or False, text, life, members, unique, created]
 
 
-class Promised(NamedTuple):
+class Writes(NamedTuple):
     """The writes of a request as the scripts take them, and as they are kept until they
     are made.
 
@@ -128,15 +127,16 @@ class Promised(NamedTuple):
     kept: tuple[str, str, int]
     id: str = ""
 
-    def run(self, script: LuaScript, known: float = 0) -> None:
+    def run(self, script: LuaScript, lasts: float = 0) -> None:
         """Run a script with these writes.
 
-        :param known: seconds.
+        :param lasts: seconds that a claim is held, or that a promise that was kept is
+            remembered.
         :raises StaleRead: when a record has changed since it was read, or a value was
             taken since it was looked for.
         :raises KeyTaken: when another request with the key was first.
         """
-        arguments = [*self.operations, *self.kept, self.id, int(known * 1000)]
+        arguments = [*self.operations, *self.kept, self.id, int(lasts * 1000)]
         result = script(self.prefixes, arguments)
         if result == -1:
             raise KeyTaken
@@ -144,7 +144,7 @@ class Promised(NamedTuple):
             raise StaleRead
 
 
-def promised(units: Iterable[RedisUnit], id: str = "") -> Promised:
+def writes_of(units: Iterable[RedisUnit], id: str = "") -> Writes:
     """The writes of a request, to all models.
 
     :param id: of the promise, when they are made later.
@@ -157,18 +157,12 @@ def promised(units: Iterable[RedisUnit], id: str = "") -> Promised:
     responses = [unit.response for unit in units if unit.response[0]]
     kept = (responses or [("", b"", 0)])[0]
     operations = [unit.operations().decode() for unit in units]
-    return Promised(
+    return Writes(
         [unit.prefix for unit in units],
         operations,
         (kept[0], kept[1].decode(), kept[2]),
         id,
     )
-
-
-def commit_units(units: Iterable[RedisUnit]) -> None:
-    """Make the writes of a request, to all models in one script; see
-    :meth:`Promised.run`."""
-    promised(units).run(COMMIT)
 
 
 def refuse_slots(units: list[RedisUnit]) -> None:

@@ -9,26 +9,22 @@ from sqlalchemy import (
     JSON,
     Column,
     Integer,
-    LargeBinary,
     Table,
     bindparam,
     delete,
     insert,
     select,
 )
-from sqlalchemy.dialects.mysql import MEDIUMBLOB
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from myapp.core.model.idempotency_store import KeptResponse, KeyTaken, RequestKey
 from myapp.core.stores.sql.engine import Base, rows, sql
 from myapp.core.stores.sql.faults import is_lock_timeout
-from myapp.core.stores.sql.types import UtcDateTime
+from myapp.core.stores.sql.types import LARGE_BINARY, UtcDateTime
 from myapp.core.stores.transaction import commit
 
 # On average one request out of this number also deletes expired rows, at most so many.
 CLEAN_EVERY, CLEAN_AT_MOST = 50, 200
-# A BLOB of MySQL and MariaDB has at most 64 KiB.
-BODY = LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
 RESPONSES = Table(
     "idempotency_keys",
@@ -37,7 +33,7 @@ RESPONSES = Table(
     Column("fingerprint", CHAR(64), nullable=False),
     Column("status", Integer, nullable=False),
     Column("headers", JSON, nullable=False),
-    Column("body", BODY, nullable=False),
+    Column("body", LARGE_BINARY, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
 )
 FIND = select(RESPONSES).where(RESPONSES.c.id == bindparam("key"))

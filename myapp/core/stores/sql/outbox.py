@@ -9,12 +9,11 @@ the scheduler makes them, and so it does not matter which of the two comes first
 import logging
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Column, LargeBinary, Table, delete, insert, select
-from sqlalchemy.dialects.mysql import MEDIUMBLOB
+from sqlalchemy import Column, Table, delete, insert, select
 
 from myapp.core.model.idempotency_store import KeyTaken
 from myapp.core.stores.sql.engine import Base, rows, run_alone, write
-from myapp.core.stores.sql.types import Id, UtcDateTime, Varchar
+from myapp.core.stores.sql.types import LARGE_BINARY, Id, UtcDateTime, Varchar
 from myapp.core.stores.store import Promise, Store
 from myapp.core.stores.transaction import StaleRead
 
@@ -22,15 +21,13 @@ log = logging.getLogger(__name__)
 
 # Seconds that a request has to make its writes itself, and how many are made at once.
 OWN_TIME, AT_ONCE = 1.0, 200
-# A BLOB of MySQL and MariaDB has at most 64 KiB.
-PAYLOAD = LargeBinary().with_variant(MEDIUMBLOB(), "mysql", "mariadb")
 
 OUTBOX = Table(
     "outbox",
     Base.metadata,
     Column("id", Id, primary_key=True),
     Column("store", Varchar(20), nullable=False),
-    Column("payload", PAYLOAD, nullable=False),
+    Column("payload", LARGE_BINARY, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
 )
 INSERT_PROMISE = insert(OUTBOX)

@@ -4,13 +4,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Numeric, String
+from sqlalchemy import BigInteger, DateTime, Dialect, LargeBinary, Numeric, String
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from myapp.core.schema.strict_json import MAX_INTEGER
 
 MYSQL = ("mysql", "mariadb")
+
+
+#: Bytes of any length; a BLOB of MySQL and MariaDB has at most 64 KiB.
+LARGE_BINARY = LargeBinary().with_variant(mysql.MEDIUMBLOB(), *MYSQL)
 
 
 class Id(TypeDecorator[str]):
