@@ -35,7 +35,11 @@ FIXTURES = {store.name: import_when_used(store.fixture)() for store in STORES}
 # Each combination of servers, one of each store.
 SERVERS = list(product(*(fixture.servers for fixture in FIXTURES.values())))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-NOT_COPIED = shutil.ignore_patterns("instance", "bench", ".git", ".venv", ".*_cache")
+NOT_COPIED = shutil.ignore_patterns(
+    *("instance", "bench", ".git", ".venv", ".*_cache"),
+    # Those of other processes, which come and go meanwhile.
+    ".coverage.*",
+)
 LOOPBACK = ("127.", "::1", "localhost")
 
 

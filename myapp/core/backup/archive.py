@@ -1,6 +1,7 @@
 """The file of a backup: a compressed tar of the parts of all stores, with a manifest;
 encrypted by age (https://age-encryption.org/v1) when there is a key."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -88,6 +89,7 @@ def unpack(path: Path, folder: Path, key: str) -> dict[str, Any]:
         plain = folder / "plain"
         decrypt(path, plain, key)
     try:
+        read_to_end(plain)
         with tarfile.open(plain, "r:gz") as tar:
             members = {one.name: one for one in tar.getmembers() if one.isfile()}
             manifest = json.load(open_member(tar, members[MANIFEST]))
@@ -106,6 +108,17 @@ def unpack(path: Path, folder: Path, key: str) -> dict[str, Any]:
             plain.unlink(missing_ok=True)
     found: dict[str, Any] = manifest
     return found
+
+
+def read_to_end(path: Path) -> None:
+    """Read a whole gzip file, whose last bytes say whether it is whole: a tar ends
+    before them.
+
+    :raises OSError, EOFError, zlib.error: when it is not.
+    """
+    with gzip.open(path) as file:
+        while file.read(CHUNK):
+            pass
 
 
 def is_encrypted(path: Path) -> bool:

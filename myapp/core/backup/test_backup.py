@@ -263,7 +263,7 @@ def test_the_oldest_backups_are_removed(app: App, tmp_path: Path) -> None:
     assert names(app) == [new]
 
 
-@pytest.mark.parametrize("place", ["start", "middle", "end"])
+@pytest.mark.parametrize("place", ["start", "middle", "end", "last byte"])
 def test_a_damaged_backup_is_refused_before_anything_is_touched(
     app: App, tmp_path: Path, place: str
 ) -> None:
@@ -274,6 +274,8 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(
     content = bytearray(path.read_bytes())
     if place == "end":
         del content[-50:]
+    elif place == "last byte":
+        del content[-1]
     else:
         at = 0 if place == "start" else len(content) // 2
         content[at] ^= 0xFF

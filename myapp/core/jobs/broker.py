@@ -73,7 +73,8 @@ class Broker:
         name = app.config["JOBS_QUEUE"]
         self.celery = Celery("myapp", broker=url, set_as_current=False)
         arguments = {"x-queue-type": "quorum", "x-delivery-limit": DELIVERIES}
-        own = Queue(  # type: ignore[no-untyped-call]
+        # kombu has no types.
+        self.queue: Any = Queue(  # type: ignore[no-untyped-call]
             name, queue_arguments={} if is_redis else arguments
         )
         self.celery.conf.update(
@@ -81,7 +82,7 @@ class Broker:
             task_serializer="json",
             task_ignore_result=True,
             task_default_queue=name,
-            task_queues=[own],
+            task_queues=[self.queue],
             task_acks_late=True,
             task_reject_on_worker_lost=True,
             worker_prefetch_multiplier=1,
@@ -127,6 +128,18 @@ class Broker:
                     soft_time_limit=limits.timeout,
                     time_limit=limits.timeout + MERCY,
                 )
+
+    def has_messages(self) -> bool:
+        """Whether messages wait in the queue, beside those that workers have taken."""
+        with self.celery.connection_or_acquire() as connection:
+            # A queue of Redis without messages does not exist, so it is declared.
+            declared = connection.default_channel.queue_declare(
+                queue=self.queue.name,
+                durable=True,
+                auto_delete=False,
+                arguments=self.queue.queue_arguments,
+            )
+            return bool(declared.message_count)
 
     def close(self) -> None:
         """Close its connections."""

@@ -34,6 +34,8 @@ LEASE = 10.0
 # Seconds after which a queued job is published again, if it is younger than that; an
 # older one after as many seconds as its age.
 REPUBLISH = 300.0
+# Seconds that a worker has to take a job before its message may be lost.
+UNCLAIMED = 5.0
 # The longest pause between two attempts, in seconds.
 LONGEST_PAUSE = 600.0
 # Seconds by which the clocks of two machines may differ.
@@ -206,6 +208,25 @@ def recover_lost() -> int:
     lost = update_of(JOBS).where(c.state == RUNNING, c.publish_at <= moment)
     again = {"state": QUEUED, "publish_at": moment}
     return int(run_alone(lost.values(again), None).rowcount)
+
+
+def unclaimed() -> tuple[ColumnElement[bool], ...]:
+    """The condition that a message was sent for a job, and that no worker has taken the
+    job for some seconds."""
+    moment = now()
+    is_sent = c.publish_at > moment + timedelta(seconds=REPUBLISH / 2)
+    is_late = c.due_at <= moment - timedelta(seconds=UNCLAIMED)
+    return c.state == QUEUED, is_late, is_sent
+
+
+def has_unclaimed() -> bool:
+    """Whether a message may be lost."""
+    return bool(rows(select(c.id).where(*unclaimed()).limit(1)))
+
+
+def publish_unclaimed() -> None:
+    """Let the messages that may be lost be sent again."""
+    run_alone(update_of(JOBS).where(*unclaimed()).values(publish_at=now()), None)
 
 
 def due_messages(most: int) -> Sequence[JobRow]:

@@ -105,6 +105,10 @@ class Scheduler:
         count = queue.recover_lost()
         if count:
             log.warning("%d jobs had lost their worker and are queued again", count)
+        # A broker may lose messages: Redis those that a worker was just taking when it
+        # was killed. While messages wait, a job without a worker only waits too.
+        if queue.has_unclaimed() and not self.broker.has_messages():
+            queue.publish_unclaimed()
         ticks.start_due(self._seen)
         for store in registered_stores():
             store.complete()

@@ -325,6 +325,26 @@ def test_eager_jobs_run_after_the_commit(
 
 @pytest.mark.external
 @pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_a_job_whose_message_is_lost_runs(
+    planted: App, start: Any, broker: str
+) -> None:
+    more = {} if broker == "redis" else {"JOBS_BROKER_URL": RABBITMQ}
+    planted.config.update(more)
+    id = queued(planted, note, "once")
+    start("scheduler", **more)
+
+    def is_sent() -> bool:
+        return bool(row_of(planted, id).publish_at > queue.now() + timedelta(minutes=1))
+
+    eventually(is_sent)
+    with Broker(planted).celery.connection_for_write() as connection:
+        assert connection.default_channel.queue_purge(planted.config["JOBS_QUEUE"])
+    start("worker", **more)
+    assert eventually(lambda: is_over(planted, id)).state == "succeeded"
+
+
+@pytest.mark.external
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 def test_each_effect_is_made_once_while_workers_are_killed(
     planted: App, start: Any, broker: str
 ) -> None:
