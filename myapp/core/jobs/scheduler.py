@@ -13,7 +13,7 @@ from typing import Any
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from myapp.core.jobs import hints, queue, ticks
+from myapp.core.jobs import hints, messages, ticks
 from myapp.core.jobs.broker import Broker
 from myapp.core.jobs.health import tell_of_scheduler
 from myapp.core.jobs.job import enabled_jobs
@@ -102,13 +102,13 @@ class Scheduler:
     def tend(self) -> None:
         """Start the jobs of crons, queue the jobs of lost workers, and make the writes
         that requests have left to do."""
-        count = queue.recover_lost()
+        count = messages.recover_lost()
         if count:
             log.warning("%d jobs had lost their worker and are queued again", count)
         # A broker may lose messages: Redis those that a worker was just taking when it
         # was killed. While messages wait, a job without a worker only waits too.
-        if queue.has_unclaimed() and not self.broker.has_messages():
-            queue.publish_unclaimed()
+        if messages.has_unclaimed() and not self.broker.has_messages():
+            messages.publish_unclaimed()
         ticks.start_due(self._seen)
         for store in registered_stores():
             store.complete()
@@ -116,11 +116,11 @@ class Scheduler:
 
     def publish(self) -> int:
         """Send the messages that are due, in order."""
-        due = queue.due_messages(MESSAGES_AT_ONCE)
+        due = messages.due_messages(MESSAGES_AT_ONCE)
         if due:
             kinds = enabled_jobs()
             self.broker.send((job, kinds.get(job.name)) for job in due)
-            queue.mark_published(due)
+            messages.mark_published(due)
         return len(due)
 
     def told(self, fault: str, error: Exception | None = None) -> None:

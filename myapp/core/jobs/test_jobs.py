@@ -20,7 +20,7 @@ from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
 from myapp.core.http.jobs import JOB_SCHEMA, accepted
-from myapp.core.jobs import cron, current_job, job, queue, ticks
+from myapp.core.jobs import cron, current_job, job, messages, queue, ticks
 from myapp.core.jobs.broker import Broker, broker_url
 from myapp.core.jobs.job import Job
 from myapp.core.jobs.run import run_job
@@ -253,7 +253,7 @@ def test_a_worker_that_was_thought_dead_commits_nothing(planted: App) -> None:
         past = {"publish_at": queue.now() - timedelta(seconds=1)}
         with ThreadPoolExecutor(1) as pool:
             pool.submit(in_context, lambda: queue.change(stolen, past)).result()
-            assert pool.submit(in_context, queue.recover_lost).result() == 1
+            assert pool.submit(in_context, messages.recover_lost).result() == 1
         PlantedNote.create({"text": "late"})
 
     def in_context(call: Callable[[], Any]) -> Any:
