@@ -87,6 +87,12 @@ class Config:
     JOBS_EAGER = False
     # Seconds that a job is kept after its end; one that has failed is kept 90 days.
     JOBS_KEPT = 7 * 24 * 3600
+    # The mail server: smtp:// without encryption, as for one on this machine,
+    # smtp+starttls:// or smtps://, such as smtps://name:password@mail.example; empty
+    # means that mails wait in production, and are shown at /dev/mail elsewhere.
+    SMTP_URL = ""
+    # The sender of mails, such as "Films <films@mail.example>".
+    MAIL_FROM = ""
     # Seconds that the kept response of an Idempotency-Key is stored.
     IDEMPOTENCY_TTL = 24 * 3600
 
@@ -101,6 +107,7 @@ class DevelopmentConfig(Config):
     DEBUG = True
     SECRET_KEY = "development-only"
     LOG_FORMAT = "text"
+    MAIL_FROM = "myapp@localhost"
     CORS_ORIGINS = [r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z"]
 
 
@@ -119,3 +126,4 @@ class TestingConfig(Config):
     SQLALCHEMY_DATABASE_URI = "sqlite:////nonexistent/set-by-the-fixtures.db"
     REDIS_URL = "unix:///nonexistent/set-by-the-fixtures.sock"
     LOG_LEVEL = "WARNING"
+    MAIL_FROM = "myapp@localhost"

@@ -38,7 +38,7 @@ BESIDE = {"conftest", "default_config", "wsgi"}
 DEVELOPER, FLAT = "developer", "flat"
 ROOMS = (
     *(DEVELOPER, FLAT, "docs", "rest", "http"),
-    *("jobs", "stores", "model", "query", "schema", "errors", "access"),
+    *("mail", "jobs", "stores", "model", "query", "schema", "errors", "access"),
 )
 # The modules that only commands and tests need, and a start in production does not.
 DEVELOPER_PLACES = re.compile(

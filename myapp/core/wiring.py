@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 
 from myapp.core import cli
 from myapp.core.docs import pages
@@ -25,6 +25,7 @@ from myapp.core.http.description import description_of
 from myapp.core.jobs import cleaning  # noqa: F401  declares the crons of core
 from myapp.core.jobs import run as jobs_run
 from myapp.core.loading import import_when_used
+from myapp.core.mail import send as mail
 from myapp.core.rest import context
 from myapp.core.rest.api import FeatureBlueprint
 from myapp.core.schema.registry import Schemas
@@ -63,10 +64,9 @@ def init_app(app: Flask) -> None:
     context.init_app(app)
     logs.init_app(app)
     jobs_run.init_app(app)
-    blueprints = [pages.blueprint, health.blueprint, jobs.blueprint]
+    mail.init_app(app)
     observers: Mapping[str, Observer] = {}
     if app.config["METRICS_TOKEN"]:
-        blueprints.append(import_when_used("myapp.core.http.metrics:blueprint"))
         start_metrics = import_when_used("myapp.core.http.metrics:init_app")
         observers = start_metrics(app, [store.component for store in STORES])
     headers.init_app(app)
@@ -77,9 +77,19 @@ def init_app(app: Flask) -> None:
             extra("OTLP_ENDPOINT", store.instrumentor)().instrument(**store.traced(app))
     for method in ("GET", "HEAD", "OPTIONS"):
         access_table(app)["static", method] = "public"
-    for blueprint in blueprints:
+    for blueprint in core_blueprints(app):
         app.register_blueprint(blueprint)
         complete_routes(app, blueprint.name, None)
+
+
+def core_blueprints(app: Flask) -> list[Blueprint]:
+    """The blueprints that belong to no feature."""
+    found = [pages.blueprint, health.blueprint, jobs.blueprint]
+    if app.config["METRICS_TOKEN"]:
+        found.append(import_when_used("myapp.core.http.metrics:blueprint"))
+    if app.config["ENV"] == "development":
+        found.append(import_when_used("myapp.core.docs.mails:blueprint"))
+    return found
 
 
 def extra(setting: str, name: str) -> Any:

@@ -84,14 +84,16 @@ class ResponseHeaders:
 
 def complete(headers: Headers) -> Headers:
     """The headers of a response, with the security headers added."""
-    policy, caching = API_POLICY, [REVALIDATE]
+    policy, caching = [API_POLICY], [REVALIDATE]
     for name, value in headers:
         name = name.lower()
         if name == "content-type" and value.startswith("text/html"):
-            policy = PAGE_POLICY
+            policy = policy and [PAGE_POLICY]
+        elif name == "content-security-policy":
+            policy = []
         elif name == "cache-control":
             caching = []
-    return [*headers, *SECURITY_HEADERS, policy, *caching]
+    return [*headers, *SECURITY_HEADERS, *policy, *caching]
 
 
 def init_app(app: Flask) -> None:

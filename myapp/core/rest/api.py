@@ -136,7 +136,7 @@ class FeatureBlueprint(Blueprint):
     def __init__(
         self, name: str, import_name: str, about: str, settings: Mapping[str, Any]
     ) -> None:
-        super().__init__(name, import_name)
+        super().__init__(name, import_name, template_folder="templates")
         self.settings = settings
         self.api = Api(self, version="1", title=name, description=about)
 
