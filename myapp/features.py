@@ -4,7 +4,7 @@ from myapp.core.feature import Feature
 
 FEATURES = (
     Feature("catalog", url_prefix="/catalog", access="public"),
-    Feature("carts", url_prefix="/carts", access="public"),
+    Feature("carts", url_prefix="/carts", access="public", stores=("sql",)),
 )
 
 # Pairs (user, owner): the first feature may import the second one's `door`.

@@ -168,11 +168,19 @@ def table(root: Path) -> tuple[list[dict[str, Any]], set[tuple[Any, ...]]]:
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Feature":
             given = dict(zip(("name", "url_prefix", "access"), node.args))
             given |= {item.arg: item.value for item in node.keywords}
-            rows.append({key: getattr(given[key], "value", "") for key in given})
+            rows.append({key: literal(given[key]) for key in given})
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2:
             if all(isinstance(item, ast.Constant) for item in node.elts):
                 doors.add(tuple(item.value for item in node.elts))
     return rows, doors
+
+
+def literal(node: ast.AST) -> Any:
+    """The value of a literal; empty for anything else."""
+    try:
+        return ast.literal_eval(node)  # type: ignore[arg-type]
+    except ValueError:
+        return ""
 
 
 def violations_of_the_arrow(root: Path) -> list[str]:

@@ -2,8 +2,10 @@
 
 from flask import current_app
 
+from myapp.core.model import Change
 from myapp.core.stores.redis import RedisModel
 
+HOUR = 3600.0
 WEEK = 7 * 24 * 3600.0
 
 
@@ -14,6 +16,9 @@ class Cart(RedisModel):
     filterable = ("note",)
     sortable = ("note",)
     searchable = ("note",)
+
+    # When a job found that it was left; see ``myapp/carts/jobs.py``.
+    server_properties = {"abandoned_at": {"type": "string", "format": "date-time"}}
 
     write_schema = {
         "$id": "/schemas/cart.write.json",
@@ -50,6 +55,13 @@ class Cart(RedisModel):
             }
         ],
     }
+
+    @classmethod
+    def before_write(cls, change: Change) -> None:
+        """A cart that is changed is not abandoned any more."""
+        before, after = change.before, change.after
+        if before and after and after["abandoned_at"] == before["abandoned_at"]:
+            after["abandoned_at"] = None
 
     @classmethod
     def seconds_to_live(cls) -> float:

@@ -4,13 +4,15 @@ import time
 from typing import Any
 
 import pytest
+import uuid_utils
 
 from myapp.carts.factories import DISC, POSTER, cart_body, load_demo
+from myapp.carts.jobs import mark_abandoned
 from myapp.carts.models import WEEK, Cart
 from myapp.core.http import App
 from myapp.core.stores import commit
 from myapp.core.stores.redis import redis_store
-from myapp.core.testing import Client, ResourceContract
+from myapp.core.testing import Client, ResourceContract, run_jobs
 
 
 class TestCarts(ResourceContract):
@@ -99,6 +101,52 @@ def test_a_time_to_live_can_be_switched_off(
         assert time.monotonic() < deadline
     client.get(f"{url}{ends['id']}", expect=404)
     assert client.get(f"{url}{stays['id']}").json == kept
+
+
+def test_a_cart_that_is_left_is_marked(client: Client, app: App) -> None:
+    cart = client.post("/carts/", json={"items": [POSTER]}).json
+    url = f"/carts/{cart['id']}"
+    assert cart["abandoned_at"] is None
+    run_jobs(app)
+    left = client.get(url).json
+    assert left["abandoned_at"] > cart["created_at"] and left["version"] == 2
+    run_jobs(app)
+    assert client.get(url).json == left
+    used = client.patch(url, json={"note": "Still here."}).json
+    assert used["abandoned_at"] is None
+    run_jobs(app)
+    assert client.get(url).json["abandoned_at"] is not None
+
+
+def test_a_change_cancels_the_mark_of_a_cart(client: Client, app: App) -> None:
+    cart = client.post("/carts/", json={"items": [POSTER]}).json
+    url = f"/carts/{cart['id']}"
+    for quantity in (2, 3):
+        client.put(url, json={"items": [{**POSTER, "quantity": quantity}]})
+    assert run_jobs(app) == 1
+    client.put(url, json={"items": []})
+    client.delete(url)
+    assert run_jobs(app) == 0
+
+
+def test_a_job_that_comes_late_marks_no_cart_in_use(client: Client, app: App) -> None:
+    cart = client.post("/carts/", json={"items": [POSTER]}).json
+    with app.app_context():
+        mark_abandoned.cancel(cart["id"])
+        mark_abandoned.later(cart["id"], 7)
+        mark_abandoned.later(str(uuid_utils.uuid7()), 1)
+        commit()
+    assert run_jobs(app) == 2
+    assert client.get(f"/carts/{cart['id']}").json == cart
+
+
+def test_marks_can_be_switched_off(
+    client: Client, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "CART_ABANDONED_AFTER", 0)
+    cart = client.post("/carts/", json={"items": [POSTER]}).json
+    client.put(f"/carts/{cart['id']}", json={"items": []})
+    assert run_jobs(app) == 0
 
 
 def test_the_demo_is_three_carts(client: Client, app: App) -> None:

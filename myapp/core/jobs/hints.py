@@ -22,12 +22,9 @@ return 0
 SILENCE = 5.0
 
 
-def tell(id: str) -> None:
-    """Tell that a job was committed; with JOBS_EAGER, run it now."""
+def tell() -> None:
+    """Tell that a job was committed."""
     extensions = current_app.extensions
-    if current_app.config["JOBS_EAGER"]:
-        extensions["run_job"](id)
-        return
     if time.monotonic() < extensions.get("silent_until", 0.0):
         return
     try:

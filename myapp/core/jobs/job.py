@@ -127,7 +127,7 @@ class Job:
             current_app.extensions["current_request_id"](),
         )
         if due is None or due <= queue.now():
-            after_commit(lambda: hints.tell(id))
+            start_soon(id)
         return QueuedJob(id, self.name)
 
     def check_arguments(self, arguments: Any) -> Any:
@@ -146,6 +146,15 @@ class Job:
     def run(self, arguments: Any) -> Any:
         """Call the function with stored arguments; its result as JSON."""
         return plain(self.function(**self.check_arguments(arguments)))
+
+
+def start_soon(id: str) -> None:
+    """Let a job start right after the commit of this request."""
+    if current_app.config["JOBS_EAGER"]:
+        after_commit(lambda: current_app.extensions["run_job"](id))
+    # One hint is enough for all jobs of a request.
+    elif hints.tell not in request_state().effects:
+        after_commit(hints.tell)
 
 
 @overload

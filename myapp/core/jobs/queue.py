@@ -71,24 +71,24 @@ def enqueue(
     """
     moment = now()
     due = due_at or moment
-    values = {
+    values: dict[str, Any] = {
         "id": str(uuid_utils.uuid7()),
         "name": name,
         "arguments": arguments,
         "state": QUEUED,
-        "unique_key": None if key is None else unique_key(name, key),
-        "owner": owner,
-        "request_id": request_id,
         "attempt": 0,
         "forgiven": 0,
         "created_at": moment,
         "due_at": due,
         "publish_at": due,
     }
+    # What is not set is left out: each value costs some time.
+    more = {"owner": owner, "request_id": request_id}
+    values |= {column: value for column, value in more.items() if value is not None}
     if key is None:
         write(INSERT_JOB, values)
         return str(values["id"])
-    return write_once(values)
+    return write_once({**values, "unique_key": unique_key(name, key)})
 
 
 def write_once(values: dict[str, Any]) -> str:

@@ -15,25 +15,22 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from flask import Blueprint
 from jinja2 import TemplateNotFound, UndefinedError
-from sqlalchemy import select
 
 from myapp import create_app
 from myapp.core.errors.problem import Problem
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
 from myapp.core.jobs import queue
-from myapp.core.jobs.run import run_job
-from myapp.core.jobs.table import JOBS
 from myapp.core.mail import kept_mails, send_mail
 from myapp.core.mail.send import sender_of
 from myapp.core.mail.smtp import parse_smtp_url
 from myapp.core.mail.template import render_mail
 from myapp.core.rest.resource import Resource
 from myapp.core.stores.redis.store import RedisStore
-from myapp.core.stores.sql.engine import rows, run_alone
 from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.store import close_stores
 from myapp.core.stores.transaction import in_transaction
+from myapp.core.testing.jobs import run_jobs
 from myapp.core.testing.planted import PlantedNote, plant
 from myapp.core.testing.server import free_port
 
@@ -133,14 +130,6 @@ def send(app: App, to: Any = ADA, name: Any = "Zoë") -> Any:
         return in_transaction(lambda: send_mail(to, "planted/hello", name=name))[0]
 
 
-def deliver_all(app: App) -> None:
-    """Run the jobs that are queued, also those that wait for another attempt."""
-    with app.app_context():
-        run_alone(JOBS.update().values(due_at=queue.now()), None)
-        for row in rows(select(JOBS.c.id).where(JOBS.c.state == "queued")):
-            run_job(app, row.id)
-
-
 def row_of_mail(app: App) -> Any:
     """The row of the only job."""
     with app.app_context():
@@ -151,8 +140,8 @@ def row_of_mail(app: App) -> Any:
 def test_a_mail_goes_to_each_address_after_the_commit(mailing: App, sink: Sink) -> None:
     mailing.test_client().post("/greet", expect=200)
     assert sink.mails == []
-    deliver_all(mailing)
-    deliver_all(mailing)
+    run_jobs(mailing)
+    run_jobs(mailing)
     assert sorted(mail["To"] for mail in sink.mails) == [ADA, BOB]
     mail = sink.mails[0]
     assert mail["From"] == "myapp@localhost" and mail["Subject"] == "Hello Zoë"
@@ -168,13 +157,13 @@ def test_a_request_that_fails_sends_no_mail(mailing: App, sink: Sink) -> None:
     client = mailing.test_client()
     client.post("/greet", expect=200)
     client.post("/greet", expect=409)
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert len(sink.mails) == 2
 
 
 def test_html_is_escaped_and_text_is_not(mailing: App, sink: Sink) -> None:
     send(mailing, name="<i>&")
-    deliver_all(mailing)
+    run_jobs(mailing)
     text, html = sink.mails[0].iter_parts()
     assert text.get_content().strip() == "Dear <i>&, you & I."
     assert "<b>&lt;i&gt;&amp;</b>" in html.get_content()
@@ -186,7 +175,7 @@ def test_html_is_escaped_and_text_is_not(mailing: App, sink: Sink) -> None:
 )
 def test_a_value_makes_no_header(mailing: App, sink: Sink, value: str) -> None:
     send(mailing, name=value)
-    deliver_all(mailing)
+    run_jobs(mailing)
     (mail,) = sink.mails
     assert mail["Bcc"] is None
     assert mail["Subject"] == " ".join(["Hello", *value.split()])
@@ -212,7 +201,7 @@ def test_what_is_no_address_is_refused(mailing: App, address: str) -> None:
 
 def test_the_domain_of_an_address_is_ascii(mailing: App, sink: Sink) -> None:
     send(mailing, ["Ada@BÜCHER.example", "Ada@xn--bcher-kva.example"])
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert [mail["To"] for mail in sink.mails] == ["Ada@xn--bcher-kva.example"]
 
 
@@ -230,11 +219,11 @@ def test_a_mail_is_sent_again_until_it_is_taken(
 ) -> None:
     send(mailing)
     sink.replies = {step: reply}
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert row_of_mail(mailing).state == "queued"
     sink.replies = {}
-    deliver_all(mailing)
-    deliver_all(mailing)
+    run_jobs(mailing)
+    run_jobs(mailing)
     assert row_of_mail(mailing).state == "succeeded"
     # The server took the one whose reply was lost, too; it is the same mail.
     assert len(sink.mails) == 1 + (step == "LOST")
@@ -247,7 +236,7 @@ def test_a_mail_that_is_refused_for_good_has_failed(
 ) -> None:
     send(mailing)
     sink.replies = {step: "550 no such user"}
-    deliver_all(mailing)
+    run_jobs(mailing)
     row = row_of_mail(mailing)
     assert (row.state, row.problem["status"]) == ("failed", 422)
     assert row.problem["detail"] == "The mail server said: 550 no such user"
@@ -259,7 +248,7 @@ def test_an_error_after_the_mail_sends_it_no_second_time(
 ) -> None:
     sink.quit = reply
     send(mailing)
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert row_of_mail(mailing).state == "succeeded"
     assert len(sink.mails) == 1
 
@@ -270,9 +259,9 @@ def test_a_mail_waits_while_the_mail_server_is_down(
     url = mailing.config["SMTP_URL"]
     monkeypatch.setitem(mailing.config, "SMTP_URL", "smtp://127.0.0.1:1")
     send(mailing)
-    deliver_all(mailing)
+    run_jobs(mailing)
     monkeypatch.setitem(mailing.config, "SMTP_URL", url)
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert len(sink.mails) == 1
 
 
@@ -283,11 +272,11 @@ def test_a_production_without_a_mail_server_keeps_its_mails(
     monkeypatch.setitem(mailing.config, "ENV", "production")
     monkeypatch.setitem(mailing.config, "SMTP_URL", "")
     send(mailing)
-    deliver_all(mailing)
+    run_jobs(mailing)
     with mailing.app_context():
         assert kept_mails() == []
     monkeypatch.setitem(mailing.config, "SMTP_URL", url)
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert len(sink.mails) == 1
 
 
@@ -331,10 +320,10 @@ def test_a_mail_is_sent_encrypted_and_logged_in(
     monkeypatch.setitem(mailing.config, "SMTP_URL", url)
     send(mailing)
     # The certificate of a stranger.
-    deliver_all(mailing)
+    run_jobs(mailing)
     assert sink.mails == sink.logins == []
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate"))
-    deliver_all(mailing)
+    run_jobs(mailing)
     controller.stop()
     assert len(sink.mails) == 1 and sink.logins == [b"p@ss"]
 
@@ -385,7 +374,7 @@ def test_the_development_server_shows_mails(
     assert 'href="/dev/mail"' in get("/", **as_page).text
     assert get("/dev/mail").json == {"items": []}
     send(app, name="<script>alert(1)</script>")
-    deliver_all(app)
+    run_jobs(app)
     assert "Subject: Hello <script>" in capsys.readouterr().err
     (mail,) = get("/dev/mail").json["items"]
     assert mail["to"] == ADA and mail["text"].startswith("Dear <script>")
@@ -402,7 +391,7 @@ def test_the_development_server_shows_mails(
 
 def test_only_the_development_server_shows_mails(mailing: App) -> None:
     send(mailing)
-    deliver_all(mailing)
+    run_jobs(mailing)
     mailing.test_client().get("/dev/mail", expect=404)
     with mailing.app_context():
         (mail,) = kept_mails()

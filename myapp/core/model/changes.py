@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 from myapp.core.errors.problem import Problem
 from myapp.core.model.record import Document, Documents
@@ -25,6 +25,12 @@ _signals = Namespace()
 before_write = _signals.signal("before-write")
 #: Sent with ``change`` after a record was written, in the same transaction.
 after_write = _signals.signal("after-write")
+
+
+def has_receivers(signal: NamedSignal, model: Any) -> bool:
+    """Whether a signal of a model is received. blinker also says so of a sender whose
+    receivers were all disconnected."""
+    return signal.has_receivers_for(model) and any(signal.receivers_for(model))
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,8 @@ class Watched(Scoped):
         """Whether a write of this model runs rules or hooks."""
         return (
             cls.has_rules
-            or before_write.has_receivers_for(cls)
-            or after_write.has_receivers_for(cls)
+            or has_receivers(before_write, cls)
+            or has_receivers(after_write, cls)
         )
 
     @classmethod

@@ -3,11 +3,12 @@ that every resource runs: :class:`ResourceContract`."""
 
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
-from myapp.core.testing.callers import ToyAuthenticator, by
 from myapp.core.testing.browser import Tab
+from myapp.core.testing.callers import ToyAuthenticator, by
 from myapp.core.testing.client import Client
 from myapp.core.testing.conflicts import Conflicts
 from myapp.core.testing.crud import Crud
+from myapp.core.testing.jobs import run_jobs
 from myapp.core.testing.patches import Patches
 from myapp.core.testing.preconditions import Preconditions
 from myapp.core.testing.properties import Properties
@@ -21,6 +22,7 @@ __all__ = [
     "Tab",
     "ToyAuthenticator",
     "by",
+    "run_jobs",
 ]
 
 

@@ -60,7 +60,9 @@ def limit_postgresql(engine: Engine, config: Mapping[str, Any]) -> None:
         error, connection = context.original_exception, context.connection
         if isinstance(error, psycopg.OperationalError) and connection is not None:
             driver = connection.connection.driver_connection
-            if driver.info.transaction_status == TransactionStatus.ACTIVE:
+            # A connection that is no part of the pool may have none any more.
+            status = driver and driver.info.transaction_status
+            if status == TransactionStatus.ACTIVE:
                 # Nobody reads the reply of this statement when it comes.
                 context.is_disconnect = True
 

@@ -126,7 +126,8 @@ class SqlStore(Store):
     ) -> None:
         """Insert the key into the transaction, when one has begun."""
         if not isinstance(own, SqlResponses) and is_writing():
-            guard(key, response, GUARDED)
+            life = min(GUARDED, current_app.config["IDEMPOTENCY_TTL"])
+            guard(key, response, life)
 
     def commit(self, state: RequestState) -> bool:
         """COMMIT, when a transaction has begun."""

@@ -1,0 +1,40 @@
+"""The jobs of the carts: a cart that nobody changes for a while is marked."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import current_app
+
+from myapp.carts.models import Cart
+from myapp.core.jobs import job
+from myapp.core.model import Change, after_write
+
+
+@job
+def mark_abandoned(id: str, version: int) -> bool:
+    """Mark a cart as abandoned.
+
+    :param version: of the cart that was left; a later one is in use.
+    :returns: whether it was marked.
+    """
+    found = Cart.read([id])
+    if not found or found[0]["version"] != version:
+        return False
+    Cart.get_or_404(id).write({"abandoned_at": datetime.now(UTC)})
+    return True
+
+
+def watch(_model: Any, change: Change) -> None:
+    """Mark the cart later, unless it is changed again; that cancels the job."""
+    seconds = current_app.config["CART_ABANDONED_AFTER"]
+    id = (change.after or change.before or {})["id"]
+    if not seconds:
+        return
+    if change.before is not None:
+        mark_abandoned.cancel(id)
+    if change.after is not None and change.after["abandoned_at"] is None:
+        version = change.after["version"]
+        mark_abandoned.later(id, version, delay=seconds, key=id)
+
+
+after_write.connect(watch, sender=Cart)
