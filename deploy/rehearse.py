@@ -2,8 +2,9 @@
 
 An sshd, nginx, a PostgreSQL and a Redis of this run stand for the machine. The releases
 are made by deploy/release, as on a real one, and run by the command of the systemd
-unit; some are broken. While clients read and write, no request may fail, no client may
-see an older release after a newer one, and no acknowledged write may be lost.
+units; some are broken. While clients read and write, no request may fail, no client may
+see an older release after a newer one, no acknowledged write may be lost, and each job
+that was asked for sends one mail.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from contextlib import ExitStack
 from http.client import HTTPSConnection
 from pathlib import Path
 
+from rehearsal.jobs import MailServer, Reports
 from rehearsal.machine import Machine, Tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +35,8 @@ SETTINGS = """
 SECRET_KEY = "{secret}"
 SQLALCHEMY_DATABASE_URI = "postgresql+psycopg://postgres@127.0.0.1:{sql}/myapp"
 REDIS_URL = "redis://127.0.0.1:{redis}/0"
+SMTP_URL = "smtp://127.0.0.1:{smtp}"
+MAIL_FROM = "films@mail.example"
 """
 BAD_MIGRATION = '''"""A migration that fails."""
 from alembic import op
@@ -210,7 +214,7 @@ def collisions(rehearsal):
         rehearsal.wrong.append("the release after one that was killed did not serve")
 
 
-def rehearse(options, machine, stores, folder):
+def rehearse(options, machine, stores, mails, folder):
     """Release under load, and return the status of the program."""
     ledger, stop = ledgers.Ledger(), threading.Event()
     (folder / "tree").mkdir()
@@ -219,8 +223,9 @@ def rehearse(options, machine, stores, folder):
     clients = [
         Client(number, machine.nginx, ledger, stop) for number in range(options.clients)
     ]
+    reports = Reports(machine.nginx, mails, stop)
     started = time.monotonic()
-    for client in clients:
+    for client in [*clients, reports]:
         client.start()
     try:
         releases(rehearsal, options.releases, options.broken)
@@ -228,9 +233,12 @@ def rehearse(options, machine, stores, folder):
             collisions(rehearsal)
     finally:
         stop.set()
-        for client in clients:
+        for client in [*clients, reports]:
             client.join()
     seconds = time.monotonic() - started
+    lost, doubled = reports.compare()
+    print(f"{len(reports.acknowledged)} jobs: {len(lost)} lost, {len(doubled)} doubled")
+    rehearsal.wrong += [*lost, *doubled]
     result = ledgers.compare(ledger, faults.stored(*stores))
     return report(rehearsal, ledger, clients, seconds, result)
 
@@ -280,13 +288,18 @@ def main():
             stack.callback(store.end, signal.SIGKILL)
             faults.wait_for(store.is_ready)
         faults.create_database(postgres)
+        mails = MailServer()
+        stack.callback(mails.stop)
         settings = SETTINGS.format(
-            secret=secrets.token_urlsafe(48), sql=postgres.port, redis=stores[1].port
+            secret=secrets.token_urlsafe(48),
+            sql=postgres.port,
+            redis=stores[1].port,
+            smtp=mails.port,
         )
         machine = Machine(folder / "machine", settings)
         stack.callback(machine.stop)
         machine.start()
-        sys.exit(rehearse(options, machine, stores, folder))
+        sys.exit(rehearse(options, machine, stores, mails, folder))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Releases under load, in a short form; the long one is ``make deploy-rehearsal``."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,8 @@ def test_releases_lose_no_request_and_no_write() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "failed: 0, mixed: 0" in ended.stdout
     assert "lost: 0, doubled: 0" in ended.stdout
+    found = re.search(r"^(\d+) jobs: 0 lost, 0 doubled$", ended.stdout, re.MULTILINE)
+    assert found and int(found[1]) > 0
 
 
 @pytest.mark.parametrize(

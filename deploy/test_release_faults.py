@@ -64,7 +64,9 @@ def here_class(program: Any, steps: Steps, units: set[str]) -> Any:
     return Here
 
 
-def machine_class(program: Any, steps: Steps, units: set[str]) -> Any:
+def machine_class(
+    program: Any, steps: Steps, units: set[str], working: set[str]
+) -> Any:
     """A machine whose steps run in this process."""
 
     def run(command: list[str]) -> None:
@@ -72,14 +74,17 @@ def machine_class(program: Any, steps: Steps, units: set[str]) -> Any:
         action, name = command[len(UNIT) :]
         if action == "start":
             units.add(name)
+        elif action == "work":
+            working.add(name)
         else:
             units.discard(name)
+            working.discard(name)
         steps.tick()
 
     class Machine(program.Machine):  # type: ignore[name-defined,misc]
         def __init__(self, folder: Path, here: Any) -> None:
             self.address, self.folder = folder.name, str(folder)
-            self.here, self.units = here, units
+            self.here, self.units, self.working = here, units, working
 
         def copy(self, tree: Path, name: str) -> None:
             (self.here.releases / name).mkdir()
@@ -124,8 +129,10 @@ class Site:
         for name in ("releases", "run"):
             (folder / name).mkdir(parents=True)
         units: set[str] = set()
+        working: set[str] = set()
         here = here_class(self.program, self.steps, units)(folder)
-        return machine_class(self.program, self.steps, units)(folder, here)
+        kind = machine_class(self.program, self.steps, units, working)
+        return kind(folder, here)
 
     def release(self) -> str:
         """Release, and return what serves on the first machine."""
@@ -144,7 +151,7 @@ class Site:
         """Check that a release, and nothing else, serves and runs on each machine."""
         assert self.check() == {name}
         for machine in self.machines:
-            assert machine.units == {name}
+            assert machine.units == machine.working == {name}
             assert (machine.here.folder / "current").resolve().name == name
 
 
@@ -158,7 +165,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 # A release has fewer steps, and a rollback fewer still; what is beyond kills nothing.
-KILLS = range(1, 26)
+KILLS = range(1, 31)
 
 
 @pytest.mark.parametrize("number", KILLS)
