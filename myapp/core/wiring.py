@@ -117,12 +117,30 @@ def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
     """Mount a feature: its routes, its schemas, and the access that they state.
 
     :raises LookupError: when a route states no access.
-    :raises ValueError: when a schema has no ``$id``, or the ``$id`` of another schema.
+    :raises ValueError: when a schema has no ``$id``, or the ``$id`` of another schema;
+        for a prefix that core uses.
     """
+    if first_part(feature.url_prefix) in core_paths(app):
+        raise ValueError(f"{feature.name}: {feature.url_prefix} is a path of core")
     app.register_blueprint(blueprint, url_prefix=feature.url_prefix)
     app.extensions["features"][feature.name] = feature
     app.extensions["used_stores"][feature.name] = stores_of(feature, blueprint)
     complete_routes(app, blueprint.name, feature.access)
+
+
+def first_part(path: str) -> str:
+    """The path up to its second slash."""
+    return "/".join(path.split("/", 2)[:2])
+
+
+def core_paths(app: Flask) -> set[str]:
+    """The first parts of the paths of core, which no feature may have."""
+    features = app.extensions["features"]
+    return {
+        first_part(rule.rule)
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.partition(".")[0] not in features
+    }
 
 
 def stores_of(feature: Feature, blueprint: FeatureBlueprint) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.platforms import SecurityWarning
+from celery.worker.consumer import Consumer
 from flask import Flask
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
@@ -59,6 +60,21 @@ def broker_url(app: Flask) -> str:
         database = make_url(f"redis://?{query}").query.get("db", "0")
         return f"redis+socket://{path}?virtual_host={database}"
     return url
+
+
+class JobConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
+    """What reads messages in a worker, without the messages with a delay of Celery: the
+    scheduler sends a message when its job is due. They would be 28 more queues on
+    RabbitMQ."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        """Its steps."""
+
+        default_steps = [
+            step
+            for step in Consumer.Blueprint.default_steps
+            if not step.endswith(":DelayedDelivery")
+        ]
 
 
 class Broker:
@@ -157,6 +173,7 @@ class Broker:
         signals.setup_logging.connect(keep_logs)
         self.celery.conf.worker_enable_remote_control = has_events
         return self.celery.Worker(
+            consumer_cls=JobConsumer,
             pool="prefork",
             concurrency=concurrency,
             task_events=has_events,

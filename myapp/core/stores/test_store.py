@@ -11,7 +11,10 @@ from flask import Flask
 from myapp import create_app
 from myapp.core import wiring
 from myapp.core.errors import ConfigError, Problem
+from myapp.core.feature import Feature
+from myapp.core.http.app import App
 from myapp.core.loading import import_when_used
+from myapp.core.rest.api import feature_blueprint
 from myapp.core.scaffold.store import StoreScaffold
 from myapp.core.stores.observer import Observer
 from myapp.core.stores.redis.model import RedisModel
@@ -158,6 +161,12 @@ def test_a_row_names_stores_that_exist(
     app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
     with pytest.raises(LookupError, match="planted names unknown stores: {'nosuch'}"):
         plant(app, stores=("nosuch",))
+
+
+def test_a_row_takes_no_path_of_core(own_app: App) -> None:
+    blueprint, _ = feature_blueprint("planted", __name__)
+    with pytest.raises(ValueError, match="planted: /jobs/mine is a path of core"):
+        wiring.mount(own_app, Feature("planted", "/jobs/mine", "public"), blueprint)
 
 
 def test_settings_that_it_refuses_stop_the_start(
