@@ -1,5 +1,6 @@
 """Carts over HTTP: the contract, and the time to live."""
 
+import json
 import time
 from typing import Any
 
@@ -147,6 +148,19 @@ def test_marks_can_be_switched_off(
     cart = client.post("/carts/", json={"items": [POSTER]}).json
     client.put(f"/carts/{cart['id']}", json={"items": []})
     assert run_jobs(app) == 0
+
+
+def test_a_cart_of_an_older_release_has_the_new_field(client: Client, app: App) -> None:
+    cart = client.post("/carts/", json={"items": [POSTER]}).json
+    key, url = f"{{cart}}:{cart['id']}", f"/carts/{cart['id']}"
+    old = {name: value for name, value in cart.items() if name != "abandoned_at"}
+    with app.app_context():
+        redis_store.set(key, json.dumps(old))
+    assert client.get(url).json == cart
+    for query in ("", "?note=", "?sort=note", "?q=x", "?count=exact"):
+        client.get(f"/carts/{query}")
+    assert client.get("/carts/?sort=note").json["items"] == [cart]
+    assert client.patch(url, json={"note": "x"}).json["abandoned_at"] is None
 
 
 def test_the_demo_is_three_carts(client: Client, app: App) -> None:

@@ -84,7 +84,7 @@ class MovieReport(ModelResource):
     def post(self) -> Response:
         """Start a report: the job that is shown at Location has it as its result."""
         # A request without a body is that of a report without a mail.
-        body = read_json() if request.content_length else {}
+        body = read_json() if request.get_data() else {}
         report_validator.check(body)
         mail_to = body.get("mail_to")
         if mail_to is not None:

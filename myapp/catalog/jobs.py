@@ -1,13 +1,17 @@
 """The jobs of the catalog: a report on request, and a digest each night."""
 
+import logging
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from flask import current_app
 
 from myapp.catalog.service import changed_movies, movie_report
+from myapp.core.errors import Problem
 from myapp.core.jobs import cron, current_job, job
 from myapp.core.mail import send_mail
+
+log = logging.getLogger(__name__)
 
 
 @job
@@ -35,7 +39,10 @@ def digest() -> int:
     today = datetime.combine(datetime.now(UTC), time(), UTC)
     yesterday = today - timedelta(days=1)
     movies = changed_movies(yesterday, today) if addresses else []
-    if movies:
-        day = yesterday.date().isoformat()
-        send_mail(addresses, "catalog/digest", day=day, movies=movies)
+    for address in addresses if movies else ():
+        values = {"day": yesterday.date().isoformat(), "movies": movies}
+        try:
+            send_mail(address, "catalog/digest", **values)
+        except Problem as problem:
+            log.error("CATALOG_DIGEST_TO: %s", problem.description)
     return len(movies)

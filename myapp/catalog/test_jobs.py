@@ -1,5 +1,6 @@
 """The report and the digest of the catalog, over HTTP and by mail."""
 
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,6 +71,14 @@ def test_a_report_of_nothing_needs_no_body(client: Client, app: App) -> None:
     assert (result["films"], result["by_genre"]) == (0, {})
 
 
+def test_a_report_reads_a_body_in_chunks(client: Client, app: App) -> None:
+    chunks = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+    for text, status in (('{"mail_to": 7}', 400), ("{", 400), ("", 202)):
+        sent: Any = {"input_stream": io.BytesIO(text.encode()), "expect": status}
+        kind = "application/json"
+        client.post(URL, content_type=kind, environ_overrides=chunks, **sent)
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
@@ -96,7 +105,7 @@ def test_a_report_that_is_asked_for_again_is_one(client: Client, app: App) -> No
 def test_the_digest_has_the_films_of_yesterday(
     client: Client, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    to = ["ada@mail.example", "bob@mail.example"]
+    to = ["ada@mail.example", "nobody", "bob@mail.example"]
     now = datetime.now(UTC)
 
     with app.app_context():
@@ -113,7 +122,7 @@ def test_the_digest_has_the_films_of_yesterday(
         assert jobs.digest() == 2
         commit()
     run_jobs(app)
-    assert sorted(mail["to"] for mail in mails(app)) == to
+    assert sorted(mail["to"] for mail in mails(app)) == [to[0], to[2]]
     text = mails(app)[0]["text"]
     assert text.splitlines()[1:] == ["  Changed (1962)", "  New (1962), new"]
 

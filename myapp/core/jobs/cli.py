@@ -22,6 +22,7 @@ from myapp.core.schema.json_out import dumps
 from myapp.core.stores.transaction import in_transaction
 
 Made = TypeVar("Made")
+MOST, DAYS = click.IntRange(1, queue.MOST_ROWS), click.IntRange(0, 36_500)
 jobs = AppGroup("jobs", help="Show jobs, and run, retry or cancel them.")
 with_parent = click.option(
     WITH_PARENT, type=int, hidden=True, help="End with this parent; 0 is that of now."
@@ -82,7 +83,7 @@ def scheduler(with_parent: int | None) -> None:
 @click.option("--state", type=click.Choice(JOB_STATES))
 @click.option("--dead", "state", flag_value=FAILED, help="Those that have failed.")
 @click.option("--name", help="Such as catalog.report.")
-@click.option("--limit", default=50, show_default=True)
+@click.option("--limit", type=MOST, default=50, show_default=True)
 def list_jobs(state: str | None, name: str | None, limit: int) -> None:
     """List the newest jobs."""
     for row in queue.listed(limit, state, name):
@@ -136,9 +137,11 @@ def cancel_jobs(ids: tuple[str, ...]) -> None:
 
 
 @jobs.command("purge")
-@click.option("--days", default=0.0, help="Those that were over so many days ago.")
+@click.option(
+    "--days", type=DAYS, required=True, help="Those that were over so many days ago."
+)
 @click.option("--state", type=click.Choice(ENDED), help="Only those in a state.")
-def purge_jobs(days: float, state: str | None) -> None:
+def purge_jobs(days: int, state: str | None) -> None:
     """Delete jobs that are over."""
     states = [state] if state else ENDED
     count = queue.purge(queue.now() - timedelta(days=days), states)

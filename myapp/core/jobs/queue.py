@@ -12,7 +12,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import ColumnElement, Row, bindparam, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
 from sqlalchemy import update as update_of
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
@@ -26,6 +37,7 @@ from myapp.core.jobs.table import (
     SUCCEEDED,
 )
 from myapp.core.stores.sql.engine import rows, run_alone, sql, write
+from myapp.core.stores.transaction import StaleRead
 
 #: A row of the table of jobs.
 JobRow = Row[Any]
@@ -37,6 +49,8 @@ LONGEST_PAUSE = 600.0
 SKEW = 5.0
 # How many rows one statement deletes, and how many jobs are listed at most.
 DELETED_AT_ONCE, MOST_ROWS = 1000, 100_000
+# How often a job with a key is inserted whose key another transaction frees.
+TRIES = 10
 # The states in which nobody will ask for a job again.
 DONE = (SUCCEEDED, CANCELLED)
 
@@ -101,19 +115,35 @@ def write_once(values: dict[str, Any]) -> str:
         own: Any = postgresql if dialect == "postgresql" else sqlite
         ignored = {"index_elements": [c.unique_key]}
         statement = own.insert(JOBS).on_conflict_do_nothing(**ignored)
-    write(statement, values)
-    # With a lock, because the snapshot of MariaDB may be older than the other row.
     found = select(c.id).where(c.unique_key == values["unique_key"])
-    return str(rows(found.with_for_update(read=True))[0].id)
+    if dialect in ("mysql", "mariadb"):
+        # The snapshot of the transaction may be older than the other row.
+        found = found.with_for_update(read=True)
+    for _ in range(TRIES):
+        write(statement, values)
+        there = rows(found)
+        if there:
+            return str(there[0].id)
+        # The key of the other row was freed in between.
+    raise StaleRead
 
 
 def cancel_key(name: str, key: str) -> None:
     """Cancel the job with a key in the transaction of this request, and free the key.
     A job that is running goes on, and one that is over stays as it is."""
-    mine = c.unique_key == unique_key(name, key)
-    cancelled = {"state": CANCELLED, "publish_at": None, "ended_at": now()}
-    write(update_of(JOBS).where(mine, c.state == QUEUED), cancelled)
-    write(update_of(JOBS).where(mine), {"unique_key": None})
+    is_queued = c.state == QUEUED
+    # One statement, so that a job which is queued meanwhile keeps its key or is
+    # cancelled. The state comes last: MariaDB sets one column after the other.
+    freed = update_of(JOBS).ordered_values(
+        (c.unique_key, null()),
+        (c.publish_at, case((is_queued, null()), else_=c.publish_at)),
+        (
+            c.ended_at,
+            case((is_queued, literal(now(), c.ended_at.type)), else_=c.ended_at),
+        ),
+        (c.state, case((is_queued, CANCELLED), else_=c.state)),
+    )
+    write(freed.where(c.unique_key == unique_key(name, key)))
 
 
 def find(id: str) -> JobRow | None:

@@ -175,6 +175,23 @@ def test_keys_and_cancelling(planted: App) -> None:
         assert queue.purge(queue.now() + timedelta(seconds=1)) == 2
 
 
+def test_a_key_is_that_of_one_job_while_others_cancel_it(planted: App) -> None:
+    def act(number: int) -> None:
+        with planted.app_context():
+            if number % 3:
+                in_transaction(lambda: note.later("x", key="k", delay=3600))
+            else:
+                in_transaction(lambda: note.cancel("k"))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(act, range(240)))
+    with planted.app_context():
+        left = queue.listed(999, "queued", note.name)
+        assert len(left) <= 1 and all(row.unique_key for row in left)
+        in_transaction(lambda: note.cancel("k"))
+        assert queue.listed(999, "queued", note.name) == []
+
+
 def test_arguments_are_checked_and_not_told() -> None:
     with pytest.raises(TypeError, match="/text must be"):
         note.check_arguments({"text": 1})
@@ -268,7 +285,7 @@ def test_jobs_on_the_command_line(planted: App) -> None:
     assert call("cancel", later).startswith("1 of 1")
     assert call("retry", later).startswith("1 of 1")
     assert call("retry", "--dead").startswith("0 of 0")
-    assert call("purge").startswith("1 jobs")
+    assert call("purge", "--days", "0").startswith("1 jobs")
     assert "core.tick" in call("kinds")
     for words in (["run", "no.job"], ["run", "core.note"], ["show", later[:-1]]):
         assert runner.invoke(args=["jobs", *words]).exit_code == 1

@@ -1,9 +1,13 @@
 """``send_mail``: what a feature calls, and the job that it queues."""
 
+import re
 from collections.abc import Sequence
 from email import policy
+from email.errors import HeaderParseError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
+from email.policy import Policy
 from email.utils import localtime
 from typing import Any
 
@@ -25,6 +29,12 @@ MAILS_KEPT, MAILS_KEPT_FOR = 100, 7 * 24 * 3600.0
 # In seven bits, which each mail server takes; lines end with CR LF.
 MAIL_FORMAT = policy.SMTP.clone(cte_type="7bit")
 
+# A name and an address in angle brackets, or an address alone.
+SENDER = re.compile(
+    r'(?P<name>[^<>@,;:"\\\x00-\x1f]*|"[^<>"\\\x00-\x1f]*")\s?<(?P<named>[^<>\s]+)>'
+    r"|(?P<bare>[^<>\s]+)"
+)
+
 mailbox = RedisKeys("core")
 
 
@@ -36,7 +46,8 @@ def send_mail(
     Each address gets a mail of its own by a job of its own: nobody sees the other
     addresses, and one that is refused does not hold up the others. A job sends its mail
     once, unless the reply of the mail server is lost: then it sends the mail again,
-    with the same Message-ID.
+    with the same Message-ID. A text that is no address is refused before any mail is
+    queued.
 
     :param to: one address or several, without names.
     :param template: such as ``carts/reminder``; see
@@ -95,13 +106,13 @@ def mail_message(id: str, to: str, subject: str, text: str, html: str) -> EmailM
     :param id: of the job, which makes the Message-ID.
     :raises ValueError: when a header would be several lines.
     """
-    sender = current_app.config["MAIL_FROM"]
+    sender = sender_of(current_app.config["MAIL_FROM"])
     message = EmailMessage(MAIL_FORMAT)
     message["From"] = sender
     message["To"] = to
-    message["Subject"] = subject
+    message["Subject"] = Literal(subject)
     message["Date"] = localtime()
-    message["Message-ID"] = f"<{id}@{sender_of(sender).domain}>"
+    message["Message-ID"] = f"<{id}@{sender.domain}>"
     # RFC 3834 section 5: no machine is to answer, such as that of a holiday.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(text)
@@ -113,17 +124,37 @@ def mail_message(id: str, to: str, subject: str, text: str, html: str) -> EmailM
 def sender_of(text: str) -> Address:
     """The address in ``MAIL_FROM``, which may have a name: ``Films <films@a.example>``.
 
-    :raises ConfigError: when it is not one address.
+    :raises ConfigError: when it is not one address, in ASCII.
     """
-    message = EmailMessage(MAIL_FORMAT)
+    found = SENDER.fullmatch(text)
+    name, spec = (
+        (found["name"] or "", found["named"] or found["bare"]) if found else ("", "")
+    )
     try:
-        message["From"] = text
-        addresses = message["From"].addresses
-    except (ValueError, IndexError):
-        addresses = ()
-    if len(addresses) != 1 or not addresses[0].domain or not addresses[0].username:
-        raise ConfigError(f"MAIL_FROM is {text!r}; it takes one address")
-    return addresses[0]  # type: ignore[no-any-return]
+        spec.encode("ascii")
+        return Address(name.strip().strip('"'), addr_spec=spec)
+    except (ValueError, IndexError, HeaderParseError) as error:
+        raise ConfigError(
+            f"MAIL_FROM is {text!r}; it takes one address, in ASCII"
+        ) from error
+
+
+class Literal(str):
+    """The value of a header that is taken as it stands. The header classes of the
+    library read encoded words in it (RFC 2047), in which a value may hide line breaks.
+
+    :ivar name: of the header.
+    """
+
+    name = "Subject"
+    defects = ()
+
+    def fold(self, *, policy: Policy) -> str:
+        """The header, in lines; as encoded words where it is not plain text."""
+        charset = "us-ascii" if self.isascii() and "=?" not in self else "utf-8"
+        value = Header(self, charset, header_name=self.name)
+        text = value.encode(linesep=policy.linesep)
+        return f"{self.name}: {text}{policy.linesep}"
 
 
 def show_instead(message: EmailMessage, text: str, html: str) -> None:

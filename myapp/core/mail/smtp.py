@@ -4,6 +4,7 @@ The standard library is enough: Flask-Mail and others would add a message class 
 own, and hide which errors may pass.
 """
 
+import logging
 import smtplib
 import socket
 import ssl
@@ -16,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 from myapp.core.errors.problem import Problem
 from myapp.core.errors.startup import ConfigError
 
+log = logging.getLogger("myapp.mail")
+
 # Seconds to wait for a connection to the mail server, and for each of its replies.
 SMTP_TIMEOUT = 10.0
 # The port of each scheme: of a relay, of submission with STARTTLS, and with TLS from
@@ -23,6 +26,8 @@ SMTP_TIMEOUT = 10.0
 SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 # Replies from this one on are final (RFC 5321 section 4.2.1).
 FINAL = 500
+# How many characters of a reply are kept.
+LONGEST_REPLY = 500
 
 
 class MailServer(NamedTuple):
@@ -44,13 +49,10 @@ def parse_smtp_url(url: str) -> MailServer:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
     except ValueError:
-        port, host = None, None
-    if (
-        not host
-        or parts.scheme not in SMTP_PORTS
-        or parts.path.strip("/")
-        or parts.query
-    ):
+        port, host = 0, None
+    more = parts.path.strip("/") or parts.query or parts.fragment
+    login = parts.username or not parts.password
+    if not (host and login and parts.scheme in SMTP_PORTS) or port == 0 or more:
         known = ", ".join(f"{scheme}://" for scheme in SMTP_PORTS)
         raise ConfigError(f"SMTP_URL takes {known} with a host, and no path")
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
@@ -87,28 +89,35 @@ def connection_to(server: MailServer) -> Iterator[smtplib.SMTP]:
 def hand_in(url: str, message: EmailMessage) -> None:
     """Give a mail to the mail server; when this returns, the server has it.
 
-    :raises Problem: 422 when it will never take this mail.
-    :raises OSError: when it cannot be reached, or does not take the mail now; that of
-        ``smtplib`` among them.
+    :raises Problem: 422 when it will never take this mail; 503 when it does not take it
+        now, or cannot be reached. The address is in no text: the log has it, too.
     """
-    with connection_to(parse_smtp_url(url)) as smtp:
-        try:
+    try:
+        with connection_to(parse_smtp_url(url)) as smtp:
             smtp.send_message(message)
-        except smtplib.SMTPRecipientsRefused as error:
-            replies = list(error.recipients.values())
-            raise_if_final(*replies[0])
-            raise
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            raise_if_final(error.smtp_code, error.smtp_error)
-            raise
+    except smtplib.SMTPRecipientsRefused as error:
+        code, text = next(iter(error.recipients.values()))
+        raise refusal(code, text) from None
+    except smtplib.SMTPAuthenticationError as error:
+        # Not final: somebody will mend the settings.
+        raise Problem("unavailable", said(error.smtp_code, error.smtp_error)) from None
+    except smtplib.SMTPResponseException as error:
+        raise refusal(error.smtp_code, error.smtp_error) from None
+    except OSError as error:
+        log.warning("a mail waits, the mail server fails: %s", type(error).__name__)
+        raise Problem("unavailable", f"The mail server fails: {error}") from None
 
 
-def raise_if_final(code: int, text: bytes | str) -> None:
-    """Say that a mail was refused for good.
+def refusal(code: int, text: bytes | str) -> Problem:
+    """The problem of a mail that the mail server does not take."""
+    log.warning("the mail server does not take a mail, its reply is %d", code)
+    return Problem(
+        "unprocessable" if code >= FINAL else "unavailable", said(code, text)
+    )
 
-    :raises Problem: for such a reply.
-    """
-    if code >= FINAL:
-        said = text.decode(errors="replace") if isinstance(text, bytes) else text
-        reply = " ".join(said.split())
-        raise Problem("unprocessable", f"The mail server said: {code} {reply}")
+
+def said(code: int, text: bytes | str) -> str:
+    """The reply of a mail server in a sentence."""
+    reply = text.decode(errors="replace") if isinstance(text, bytes) else text
+    shown = " ".join(reply.replace("\0", "").split())[:LONGEST_REPLY]
+    return f"The mail server said: {code} {shown}"

@@ -1,11 +1,13 @@
 """Mails: what a request sends after its commit, by a real mail server."""
 
 import email
+import email.header
 import smtplib
 import ssl
 import subprocess
 from collections.abc import Iterator
 from email import policy
+from email.header import make_header
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
+        self.raw: list[bytes] = []
         self.logins: list[bytes] = []
         self.replies: dict[str, str] = {}
         self.quit = "221 Bye"
@@ -78,6 +81,7 @@ class Sink:
             )
             assert message["To"] == ", ".join(envelope.rcpt_tos)
             self.mails.append(message)
+            self.raw.append(envelope.content.replace(b"\r\n", b"\n"))
         if self.replies.get("LOST"):
             server.transport.abort()
         return reply
@@ -181,6 +185,33 @@ def test_a_value_makes_no_header(mailing: App, sink: Sink, value: str) -> None:
     assert mail["Subject"] == " ".join(["Hello", *value.split()])
 
 
+HIDDEN = "a =?utf-8?q?b=0d=0aBcc:_eve=40mail.example=0d=0a=0d=0aBody?= c"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(HIDDEN, "=?utf-8?b?DQpCY2M6IGVAZS5leA==?=", "a =?utf-8?q?X?= b", "x" * 300),
+        *(" ".join(["long"] * 60), " ".join(["größer"] * 40)),
+    ],
+)
+def test_a_subject_is_what_it_says(mailing: App, sink: Sink, name: str) -> None:
+    send(mailing, name=name)
+    run_jobs(mailing)
+    (mail,) = sink.mails
+    assert mail["Bcc"] is None
+    found = decode_header(sink.raw[0].partition(b"\n\n")[0], "Subject")
+    assert found == f"Hello {name}"
+    assert "Dear" in list(mail.iter_parts())[0].get_content()
+
+
+def decode_header(head: bytes, name: str) -> str:
+    """A header as a reader of mails shows it."""
+    found = email.message_from_bytes(head, policy=policy.compat32)[name]
+    # A line break before a blank is a fold (RFC 5322 section 2.2.3).
+    return str(make_header(email.header.decode_header(found.replace("\n ", " "))))
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -215,12 +246,13 @@ def test_the_domain_of_an_address_is_ascii(mailing: App, sink: Sink) -> None:
     ],
 )
 def test_a_mail_is_sent_again_until_it_is_taken(
-    mailing: App, sink: Sink, step: str, reply: str
+    mailing: App, sink: Sink, caplog: Any, step: str, reply: str
 ) -> None:
     send(mailing)
-    sink.replies = {step: reply}
+    sink.replies = {step: f"{reply} {ADA}"}
     run_jobs(mailing)
     assert row_of_mail(mailing).state == "queued"
+    assert "mail" in caplog.text and ADA not in caplog.text
     sink.replies = {}
     run_jobs(mailing)
     run_jobs(mailing)
@@ -337,7 +369,13 @@ def test_a_mail_is_sent_encrypted_and_logged_in(
         ({"SMTP_URL": "smtp://mail.example:port"}, "SMTP_URL takes smtp://"),
         ({"SMTP_URL": "smtp://mail.example", "MAIL_FROM": ""}, "MAIL_FROM is ''"),
         ({"MAIL_FROM": "films"}, "MAIL_FROM is 'films'"),
+        ({"SMTP_URL": "smtp://mail.example:0"}, "SMTP_URL takes smtp://"),
+        ({"SMTP_URL": "smtp://mail.example#more"}, "SMTP_URL takes smtp://"),
+        ({"SMTP_URL": "smtp://:secret@mail.example"}, "SMTP_URL takes smtp://"),
         ({"MAIL_FROM": "a@b.example, c@d.example"}, "MAIL_FROM is"),
+        ({"MAIL_FROM": "a@b.example\n"}, "MAIL_FROM is"),
+        ({"MAIL_FROM": "A <a@b.example> more"}, "MAIL_FROM is"),
+        ({"MAIL_FROM": "a@bücher.example"}, "MAIL_FROM is"),
         ({"MAIL_FROM": "a@b.example\nBcc: c@d.example"}, "MAIL_FROM is"),
     ],
 )
@@ -358,7 +396,9 @@ def test_the_settings_of_a_mail_server() -> None:
     )
     assert parse_smtp_url("smtp://[::1]/").port == smtplib.SMTP_PORT
     assert parse_smtp_url("smtp+starttls://mail.example").port == 587
-    assert sender_of("Films <films@mail.example>").addr_spec == "films@mail.example"
+    for text in ("Films <films@mail.example>", '"Zoë, Inc." <films@mail.example>'):
+        assert str(sender_of(text)) == text
+        assert sender_of(text).addr_spec == "films@mail.example"
 
 
 def test_the_development_server_shows_mails(

@@ -73,6 +73,15 @@ class RedisModel(Slots, Model):
         return {name: typed(document.get(name), properties[name]) for name in names}
 
     @classmethod
+    def loaded(cls, body: bytes) -> Document:
+        """A document from its stored form. A field that an older release did not have
+        is as in a new record that leaves it out."""
+        found: Document = orjson.loads(body)
+        if cls.stored_properties.keys() <= found.keys():
+            return found
+        return {**cls.defaults, **dict.fromkeys(cls.server_properties), **found}
+
+    @classmethod
     def read_many(cls, ids: Sequence[Any]) -> Documents:
         """Documents by their ids, with the writes of this request."""
         found: list[Document | None] = []
@@ -86,7 +95,7 @@ class RedisModel(Slots, Model):
                 by_prefix.setdefault(prefix, []).append(f"{prefix}{place}")
         for keys in by_prefix.values():
             bodies = redis_store.mget(keys)
-            found += [orjson.loads(body) for body in bodies if body is not None]
+            found += [cls.loaded(body) for body in bodies if body is not None]
         return [document for document in found if document is not None]
 
     @classmethod
@@ -102,7 +111,7 @@ class RedisModel(Slots, Model):
     @classmethod
     def _matching(cls, query: ListQuery) -> Iterator[Document]:
         """The documents of every slot that match, in the order of the query."""
-        parts = cls.indexed, cls.searchable, cls._values, cls.place
+        parts = cls.indexed, cls.searchable, cls._values, cls.place, cls.loaded
         chunk = max(CHUNK // cls.slots, LEAST_CHUNK)
         found = [
             matching(Walked(prefix, *parts, chunk), query) for prefix in cls.prefixes()
@@ -118,7 +127,7 @@ class RedisModel(Slots, Model):
             # More have expired than one script removes; the walk goes on after them.
             rest = cls._matching(query)
             return list(islice(rest, query.offset, query.offset + limit))
-        return [orjson.loads(body) for body in bodies[query.offset :]]
+        return [cls.loaded(body) for body in bodies[query.offset :]]
 
     @classmethod
     def count(cls, query: ListQuery) -> int:

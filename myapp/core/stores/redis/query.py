@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
-import orjson
-
 from myapp.core.model.record import Document
 from myapp.core.query.filters import Filter, sort_key
 from myapp.core.query.list_query import ListQuery
@@ -65,6 +63,7 @@ class Walked(NamedTuple):
     :param indexed: the fields that have an index.
     :param typed: returns the typed values of some fields of a document.
     :param place: returns the text of an id, which sorts as the ids do.
+    :param load: returns a document from its stored form.
     :param chunk: how many members are read at once.
     """
 
@@ -73,6 +72,7 @@ class Walked(NamedTuple):
     searchable: tuple[str, ...]
     typed: TypeOf
     place: Callable[[Any], str]
+    load: Callable[[bytes], Document]
     chunk: int = CHUNK
 
 
@@ -215,7 +215,7 @@ def walk(model: Walked, part: Range, down: bool) -> Iterator[tuple[bytes, Docume
         found = WALK([model.prefix], arguments)
         for place, body in zip(found[::2], found[1::2]):
             if body is not None:
-                yield place.rpartition(END)[0], orjson.loads(body)
+                yield place.rpartition(END)[0], model.load(body)
         if len(found) < 2 * model.chunk:
             return
         low, high = (low, found[-2]) if down else (found[-2] + END, high)
