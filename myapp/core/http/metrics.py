@@ -23,7 +23,7 @@ from myapp.core.http.headers import WSGI
 from myapp.core.http.methods import METHODS, SAFE_METHODS
 from myapp.core.http.metric_files import ProcessNumber, share_numbers, shared_folder
 from myapp.core.http.response import problem_response
-from myapp.core.jobs.queue import counts, queue_age
+from myapp.core.jobs.health import counts, queue_age
 from myapp.core.stores.observer import Observer
 from myapp.core.stores.sql.store import SqlStore
 from myapp.core.stores.state import request_state

@@ -22,6 +22,7 @@ from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
 from myapp.core.http.metric_files import ProcessNumber
 from myapp.core.http.response import respond
+from myapp.core.jobs.table import JOBS
 from myapp.core.stores.redis.client import redis_store
 from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.store import close_stores, registered_stores
@@ -316,6 +317,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 
 def test_the_dashboard_and_the_alerts_name_metrics_that_exist(app: App) -> None:
     with app.app_context():
+        JOBS.create(sql.engine)
         for store in registered_stores():
             store.ping()
     app.test_client().get("/fails", expect=500)

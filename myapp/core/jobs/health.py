@@ -1,4 +1,5 @@
-"""What health checks tell of jobs: whether a scheduler runs, and how old the queue is.
+"""What health checks and metrics tell of jobs: whether a scheduler runs, how old the
+queue is, and how many jobs there are.
 
 The scheduler says in Redis that it runs, and whether it reaches the broker; so the
 processes that serve requests need no connection to the broker.
@@ -7,9 +8,13 @@ processes that serve requests need no connection to the broker.
 import time
 from typing import Any
 
-from myapp.core.jobs.queue import queue_age
+from sqlalchemy import func, select
+
+from myapp.core.jobs.queue import c, now
+from myapp.core.jobs.table import FAILED, QUEUED, RUNNING
 from myapp.core.stores.redis.keys import RedisKeys
 from myapp.core.stores.redis.store import RedisStore
+from myapp.core.stores.sql.engine import rows
 from myapp.core.stores.sql.store import SqlStore
 
 # Seconds after which a scheduler that has said nothing is taken to be gone.
@@ -53,3 +58,18 @@ def check_jobs() -> dict[str, Any]:
         found["warning"] = warning
     duration = round((time.perf_counter() - start) * 1000, 3)
     return {"ok": warning is None, "ms": duration, **found}
+
+
+def counts() -> dict[str, int]:
+    """How many jobs are queued, running and failed."""
+    seen = (QUEUED, RUNNING, FAILED)
+    counted = select(c.state, func.count()).where(c.state.in_(seen)).group_by(c.state)
+    return {state: 0 for state in seen} | {row[0]: row[1] for row in rows(counted)}
+
+
+def queue_age() -> float:
+    """How many seconds the oldest job that is due has waited; 0 without one."""
+    moment = now()
+    oldest = select(func.min(c.due_at)).where(c.state == QUEUED, c.due_at <= moment)
+    found = rows(oldest)[0][0]
+    return 0.0 if found is None else max(0.0, (moment - found).total_seconds())

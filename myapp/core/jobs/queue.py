@@ -18,7 +18,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    func,
     insert,
     literal,
     null,
@@ -57,6 +56,32 @@ DONE = (SUCCEEDED, CANCELLED)
 c = JOBS.c
 INSERT_JOB = insert(JOBS)
 FIND_JOB = select(JOBS).where(c.id == bindparam("job"))
+
+
+# These run for each job, so they are made once.
+CLAIM = (
+    update_of(JOBS)
+    .where(c.id == bindparam("job"), c.state == QUEUED)
+    .where(c.attempt == bindparam("former"), c.due_at <= bindparam("latest"))
+    .values(
+        state=RUNNING,
+        attempt=bindparam("mine"),
+        publish_at=bindparam("lease"),
+        started_at=bindparam("begun"),
+    )
+)
+SUCCEED = (
+    update_of(JOBS)
+    .where(c.id == bindparam("job"), c.state == RUNNING)
+    .where(c.attempt == bindparam("mine"))
+    .values(
+        state=SUCCEEDED,
+        publish_at=None,
+        ended_at=bindparam("ended"),
+        result=bindparam("returned"),
+        problem=null(),
+    )
+)
 
 
 def now() -> datetime:
@@ -162,13 +187,14 @@ def claim(job: JobRow) -> bool:
     once, one may."""
     moment = now()
     begun = {
-        "state": RUNNING,
-        "attempt": job.attempt + 1,
-        "publish_at": moment + timedelta(seconds=LEASE),
-        "started_at": job.started_at or moment,
+        "job": job.id,
+        "former": job.attempt,
+        "latest": moment + timedelta(seconds=SKEW),
+        "mine": job.attempt + 1,
+        "lease": moment + timedelta(seconds=LEASE),
+        "begun": job.started_at or moment,
     }
-    is_due = c.due_at <= moment + timedelta(seconds=SKEW)
-    return change(job.id, begun, c.state == QUEUED, c.attempt == job.attempt, is_due)
+    return bool(run_alone(CLAIM, begun).rowcount)
 
 
 def is_mine(attempt: int) -> ColumnElement[bool]:
@@ -192,15 +218,8 @@ def succeed(id: str, attempt: int, result: Any) -> None:
 
     :raises ClaimLost: when another worker has it; then nothing is stored.
     """
-    values = {
-        "state": SUCCEEDED,
-        "publish_at": None,
-        "ended_at": now(),
-        "result": result,
-        "problem": None,
-    }
-    mine = update_of(JOBS).where(c.id == id, is_mine(attempt))
-    if not write(mine.values(values)).rowcount:
+    values = {"job": id, "mine": attempt, "ended": now(), "returned": result}
+    if not write(SUCCEED, values).rowcount:
         raise ClaimLost
 
 
@@ -270,18 +289,3 @@ def purge(before: datetime, states: Sequence[str] = ENDED) -> int:
         run_alone(delete(JOBS).where(c.id.in_(ids), c.state.in_(states)), None)
         count += len(ids)
     return count
-
-
-def counts() -> dict[str, int]:
-    """How many jobs are queued, running and failed."""
-    seen = (QUEUED, RUNNING, FAILED)
-    counted = select(c.state, func.count()).where(c.state.in_(seen)).group_by(c.state)
-    return {state: 0 for state in seen} | {row[0]: row[1] for row in rows(counted)}
-
-
-def queue_age() -> float:
-    """How many seconds the oldest job that is due has waited; 0 without one."""
-    moment = now()
-    oldest = select(func.min(c.due_at)).where(c.state == QUEUED, c.due_at <= moment)
-    found = rows(oldest)[0][0]
-    return 0.0 if found is None else max(0.0, (moment - found).total_seconds())
