@@ -90,12 +90,12 @@ def deliver(to: str, subject: str, text: str, html: str) -> None:
 
     :param html: empty for a mail that is text alone.
     """
-    message = mail_message(current_job().id, to, subject, text, html)
     url = current_app.config["SMTP_URL"]
+    if not url and current_app.config["ENV"] == "production":
+        raise Problem("unavailable", "SMTP_URL is not set, so this mail waits.")
+    message = mail_message(current_job().id, to, subject, text, html)
     if url:
         hand_in(url, message)
-    elif current_app.config["ENV"] == "production":
-        raise ConfigError("SMTP_URL is not set, so this mail waits")
     else:
         show_instead(message, text, html)
 

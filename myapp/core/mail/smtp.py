@@ -90,7 +90,7 @@ def hand_in(url: str, message: EmailMessage) -> None:
     """Give a mail to the mail server; when this returns, the server has it.
 
     :raises Problem: 422 when it will never take this mail; 503 when it does not take it
-        now, or cannot be reached. The address is in no text: the log has it, too.
+        now, or cannot be reached. The log has the code of its reply, and no address.
     """
     try:
         with connection_to(parse_smtp_url(url)) as smtp:
@@ -98,11 +98,12 @@ def hand_in(url: str, message: EmailMessage) -> None:
     except smtplib.SMTPRecipientsRefused as error:
         code, text = next(iter(error.recipients.values()))
         raise refusal(code, text) from None
-    except smtplib.SMTPAuthenticationError as error:
-        # Not final: somebody will mend the settings.
-        raise Problem("unavailable", said(error.smtp_code, error.smtp_error)) from None
-    except smtplib.SMTPResponseException as error:
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         raise refusal(error.smtp_code, error.smtp_error) from None
+    except smtplib.SMTPResponseException as error:
+        # Of the greeting or the login, not of this mail: somebody will mend that.
+        log.warning("the mail server refuses us, its reply is %d", error.smtp_code)
+        raise Problem("unavailable", said(error.smtp_code, error.smtp_error)) from None
     except OSError as error:
         log.warning("a mail waits, the mail server fails: %s", type(error).__name__)
         raise Problem("unavailable", f"The mail server fails: {error}") from None

@@ -3,8 +3,10 @@
 import email
 import email.header
 import smtplib
+import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from email import policy
 from email.header import make_header
@@ -283,6 +285,28 @@ def test_an_error_after_the_mail_sends_it_no_second_time(
     run_jobs(mailing)
     assert row_of_mail(mailing).state == "succeeded"
     assert len(sink.mails) == 1
+
+
+@pytest.mark.parametrize("greeting", ["554 no service", "nonsense"])
+def test_a_mail_server_that_refuses_us_refuses_no_mail(
+    mailing: App, monkeypatch: pytest.MonkeyPatch, greeting: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"smtp://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setitem(mailing.config, "SMTP_URL", url)
+        send(mailing)
+
+        def refuse() -> None:
+            connection = server.accept()[0]
+            connection.sendall(f"{greeting}\r\n".encode())
+            connection.close()
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        run_jobs(mailing)
+        thread.join()
+    row = row_of_mail(mailing)
+    assert (row.state, row.problem["status"]) == ("queued", 503)
 
 
 def test_a_mail_waits_while_the_mail_server_is_down(
