@@ -7,7 +7,7 @@ from flask import current_app
 
 from myapp.carts.models import Cart
 from myapp.core.jobs import job
-from myapp.core.model import Change, after_write
+from myapp.core.model import Change, Record, after_write
 
 
 @job
@@ -20,7 +20,7 @@ def mark_abandoned(id: str, version: int) -> bool:
     found = Cart.read([id])
     if not found or found[0]["version"] != version:
         return False
-    Cart.get_or_404(id).write({"abandoned_at": datetime.now(UTC)})
+    Record(Cart, found[0]).write({"abandoned_at": datetime.now(UTC)})
     return True
 
 
