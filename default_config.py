@@ -47,6 +47,9 @@ class Config:
     TRUSTED_PROXIES = 0
     # The name of the release that runs, such as a time and a commit; sent as X-Release.
     RELEASE = ""
+    # The roles of users, from the lowest to the highest: each may do what a lower one
+    # may. A user with the first one cannot sign in.
+    ROLES = ["disabled", "readonly", "editor", "admin", "superuser"]
     # Largest request body, in bytes; a larger one is a 413.
     MAX_CONTENT_LENGTH = 1024 * 1024
     # Origins that browsers may call from, such as ["https://app.example"].

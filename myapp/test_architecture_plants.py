@@ -448,8 +448,9 @@ def silent_routes(app: App) -> list[str]:
     """The routes without a stated access, each with the method."""
     features, found = app.extensions["features"], []
     for rule in app.url_map.iter_rules():
-        row = getattr(features.get(rule.endpoint.partition(".")[0]), "access", None)
+        feature = features.get(rule.endpoint.partition(".")[0])
         for method in rule.methods or ():
+            row = feature.access_of(method) if feature else None
             try:
                 stated_access(app.view_functions[rule.endpoint], method, row)
             except LookupError:

@@ -9,8 +9,9 @@ class Feature:
 
     :param name: the package under ``myapp``, which is also its blueprint's name.
     :param url_prefix: where its blueprint is mounted, such as ``/catalog``.
-    :param access: who may call a route that states no access itself; a word of
-        :data:`myapp.core.access.rules.ACCESS`.
+    :param access: who may call a route that states no access itself: words of
+        :data:`myapp.core.access.rules.ACCESS`, such as ``owner | role("admin")``.
+    :param write_access: who may call its methods that write; by default the same.
     :param stores: the stores that it uses beside those of the models that it serves,
         such as ``("redis",)``; it is ready when all of them are.
     """
@@ -19,3 +20,9 @@ class Feature:
     url_prefix: str
     access: str
     stores: tuple[str, ...] = ()
+    write_access: str = ""
+
+    def access_of(self, method: str) -> str:
+        """Who may call a method that states no access itself."""
+        is_write = method not in ("GET", "HEAD", "OPTIONS")
+        return self.write_access if is_write and self.write_access else self.access

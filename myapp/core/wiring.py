@@ -76,10 +76,21 @@ def init_app(app: Flask) -> None:
         if app.config["OTLP_ENDPOINT"]:
             extra("OTLP_ENDPOINT", store.instrumentor)().instrument(**store.traced(app))
     for method in ("GET", "HEAD", "OPTIONS"):
-        access_table(app)["static", method] = "public"
+        access_table(app)["static", method] = access.PUBLIC
     for blueprint in core_blueprints(app):
         app.register_blueprint(blueprint)
         complete_routes(app, blueprint.name, None)
+
+
+def check_roles(app: Flask, roles: Iterable[str]) -> None:
+    """Check that roles are in the setting ``ROLES``.
+
+    :raises LookupError: when one is not.
+    """
+    known = app.config["ROLES"]
+    for name in roles:
+        if name not in known:
+            raise LookupError(f"{name} is not in ROLES: {', '.join(known)}")
 
 
 def core_blueprints(app: Flask) -> list[Blueprint]:
@@ -125,7 +136,7 @@ def mount(app: Flask, feature: Feature, blueprint: FeatureBlueprint) -> None:
     app.register_blueprint(blueprint, url_prefix=feature.url_prefix)
     app.extensions["features"][feature.name] = feature
     app.extensions["used_stores"][feature.name] = stores_of(feature, blueprint)
-    complete_routes(app, blueprint.name, feature.access)
+    complete_routes(app, blueprint.name, feature)
 
 
 def first_part(path: str) -> str:
@@ -160,11 +171,12 @@ def stores_of(feature: Feature, blueprint: FeatureBlueprint) -> set[str]:
     return {*feature.stores, *(model.__store__ for model in [*served, *related])}
 
 
-def complete_routes(app: Flask, name: str, row: str | None) -> None:
-    """Add the schemas of the routes of a blueprint, and check that each method states
-    its access.
+def complete_routes(app: Flask, name: str, feature: Feature | None) -> None:
+    """Add the schemas of the routes of a blueprint, and compile who may call each of
+    its methods.
 
-    :param row: the access word of the feature, ``None`` outside features.
+    :param feature: the row of the feature, ``None`` outside features.
+    :raises LookupError: when a method states no access, or names an unknown role.
     """
     schemas, table = app.extensions["schemas"], access_table(app)
     for rule in app.url_map.iter_rules():
@@ -174,5 +186,8 @@ def complete_routes(app: Flask, name: str, row: str | None) -> None:
                 description = description_of(view, method)
                 for schema in description.schemas() if description else ():
                     schemas.add(schema)
-                table[rule.endpoint, method] = access_of(view, method, row)
+                row = feature.access_of(method) if feature else None
+                who = table[rule.endpoint, method] = access_of(view, method, row)
+                check_roles(app, who.roles)
+                context.guard_model(app, getattr(view, "view_class", view), method, who)
     schemas.check_references()

@@ -6,18 +6,21 @@ from myapp.core.access.caller import (
     add_authenticator,
     caller_id,
     current_caller,
+    roles_up_to,
 )
-from myapp.core.access.rules import ACCESS, Rule, access, granted, public
+from myapp.core.access.rules import ACCESS, Rule, Word, access, public, relation
 
 __all__ = [
     "ACCESS",
     "Authenticator",
     "Caller",
     "Rule",
+    "Word",
     "access",
     "add_authenticator",
     "caller_id",
     "current_caller",
-    "granted",
     "public",
+    "relation",
+    "roles_up_to",
 ]

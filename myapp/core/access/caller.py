@@ -12,11 +12,14 @@ class Caller:
 
     :param id: the same in each of its requests, and that of no other caller; cursors
         and kept responses are bound to it.
-    :param grants: the access words that were granted to it.
+    :param roles: its role, and each lower one; see :func:`roles_up_to`.
+    :param scopes: those of its token; ``None`` for a caller that has signed in itself,
+        which no scope limits.
     """
 
     id: str
-    grants: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class Authenticator:
     authenticate: Callable[[], Caller | None]
     scheme: dict[str, str] = field(default_factory=dict)
     challenge: str = ""
+
+
+def roles_up_to(role: str) -> frozenset[str]:
+    """A role, and each lower one, as the setting ``ROLES`` has them in order; none for
+    a role that is not in it."""
+    known: list[str] = current_app.config["ROLES"]
+    return frozenset(known[: known.index(role) + 1] if role in known else ())
 
 
 def add_authenticator(app: Flask, authenticator: Authenticator) -> None:

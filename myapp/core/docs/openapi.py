@@ -12,8 +12,8 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
+from myapp.core.access import rules
 from myapp.core.access.caller import authenticators_of
-from myapp.core.access.rules import ACCESS
 from myapp.core.docs.headers import (
     HEADERS,
     problem_headers,
@@ -100,18 +100,18 @@ def operations(app: Flask, rule: Rule) -> Iterator[tuple[str, JSON]]:
         description = description_of(view, method)
         if method in (rule.methods or ()) and description is not None:
             function = getattr(resource, method.lower(), view)
-            word = access_table(app)[rule.endpoint, method]
+            who = access_table(app)[rule.endpoint, method]
             tagged = {"tags": [tag(owner, getattr(resource, "namespace_name", ""))]}
             found = operation(rule, method.lower(), resource, function, description)
-            if not ACCESS[word].is_public:
-                add_access(found, ACCESS[word].meaning)
-            yield method.lower(), tagged | found | secured(app, word)
+            if not who.is_public:
+                add_access(found, who.meaning)
+            yield method.lower(), tagged | found | secured(app, who)
 
 
-def secured(app: Flask, word: str) -> JSON:
+def secured(app: Flask, who: rules.Rule) -> JSON:
     """The Security Requirement Objects of an operation: any one of the authenticators;
     an empty list for a public operation."""
-    schemes = [] if ACCESS[word].is_public else authenticators_of(app)
+    schemes = [] if who.is_public else authenticators_of(app)
     return {"security": [{scheme.name: []} for scheme in schemes]}
 
 

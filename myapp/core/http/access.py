@@ -1,6 +1,6 @@
 """Access: checked on every request, before the view function runs.
 
-The access words of all routes are collected at the start, so a check costs one look-up.
+The rules of all routes are compiled at the start, so a check costs one look-up.
 """
 
 from typing import Any
@@ -8,16 +8,18 @@ from typing import Any
 from flask import Flask, current_app, has_request_context, request
 
 from myapp.core.access.caller import Caller, authenticators_of
-from myapp.core.access.rules import ACCESS, stated_access
+from myapp.core.access.rules import Rule, rule_of, stated_access
 from myapp.core.errors.problem import Problem
 from myapp.core.stores.state import UNREAD, request_state
 
-#: The access word by endpoint and method.
-AccessTable = dict[tuple[str, str], str]
+#: Who may call, by endpoint and method.
+AccessTable = dict[tuple[str, str], Rule]
+
+PUBLIC = rule_of("public")
 
 
 def access_table(app: Flask) -> AccessTable:
-    """The access words of an application's routes."""
+    """Who may call each route of an application."""
     table: AccessTable = app.extensions["access"]
     return table
 
@@ -46,59 +48,62 @@ def check_access() -> None:
     rule = sent.url_rule
     if rule is None:
         return
-    word = current_app.extensions["access"].get((rule.endpoint, sent.method))
-    if word is None:
-        word = late_access(rule.endpoint, sent.method)
-    if word == "public":
+    who = current_app.extensions["access"].get((rule.endpoint, sent.method))
+    if who is None:
+        who = late_access(rule.endpoint, sent.method)
+    if who.is_public:
         return
-    rule_of_word, caller = ACCESS[word], caller_of_request()
-    if rule_of_word.allows(caller):
+    caller = caller_of_request()
+    if who.allows(caller):
         return
     if caller is None:
         challenges = [one.challenge for one in authenticators_of(current_app)]
-        told = rule_of_word.challenge or ", ".join(filter(None, challenges))
+        told = who.challenge or ", ".join(filter(None, challenges))
         raise Problem(
             "unauthorized", headers={"WWW-Authenticate": told} if told else {}
         )
     raise Problem("forbidden")
 
 
-def access_of(view: Any, method: str, row: str | None) -> str:
-    """The access word of one method of a route. HEAD has the access word of GET.
-    OPTIONS is public, since it lists only the methods that this caller may use. Both
-    rules apply only when the class does not define the method.
+def access_of(view: Any, method: str, row: str | None) -> Rule:
+    """Who may call one method of a route. HEAD is for the callers of GET. OPTIONS is
+    public, since it lists only the methods that this caller may use. Both apply only
+    when the class does not define the method.
+
+    :param row: the words on the feature's row for this method, ``None`` outside
+        features.
 
     :raises LookupError: when the route states no access.
     """
     resource = getattr(view, "view_class", None)
     defined = getattr(resource, "methods", None) or ()
     if method == "OPTIONS" and method not in defined:
-        return "public"
+        return PUBLIC
     is_get = method == "HEAD" and method not in defined
     return stated_access(view, "GET" if is_get else method, row)
 
 
-def late_access(endpoint: str, method: str) -> str:
-    """The access word of a route that was added after the start.
+def late_access(endpoint: str, method: str) -> Rule:
+    """Who may call a route that was added after the start.
 
     :raises Problem: 403 when it states no access.
     """
     try:
-        word = access_of(current_app.view_functions[endpoint], method, None)
+        who = access_of(current_app.view_functions[endpoint], method, None)
     except LookupError as error:
         raise Problem("forbidden", "This route states no access.") from error
-    access_table(current_app)[endpoint, method] = word
-    return word
+    access_table(current_app)[endpoint, method] = who
+    return who
 
 
 def may_call(endpoint: str, method: str) -> bool:
     """Whether the caller of this request may use a method of a route."""
-    word = access_table(current_app).get((endpoint, method))
+    who = access_table(current_app).get((endpoint, method))
     try:
-        word = word or late_access(endpoint, method)
+        who = who or late_access(endpoint, method)
     except Problem:
         return False
-    return word == "public" or ACCESS[word].allows(caller_of_request())
+    return who.is_public or who.allows(caller_of_request())
 
 
 def init_app(app: Flask) -> None:

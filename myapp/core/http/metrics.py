@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from myapp.core.access.rules import ACCESS, Rule, access
+from myapp.core.access.rules import ACCESS, Rule, Word, access
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.headers import WSGI
 from myapp.core.http.methods import METHODS, SAFE_METHODS
@@ -50,7 +50,7 @@ def has_token(_caller: object) -> bool:
 
 
 ACCESS["metrics"] = Rule(
-    "Only requests that carry METRICS_TOKEN may call this.", has_token, "Bearer"
+    ((Word("requests that carry METRICS_TOKEN", has_token, challenge="Bearer"),),)
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Blueprint
 
 from myapp import create_app
-from myapp.core.access import ACCESS, access, current_caller, granted, public
+from myapp.core.access import access, current_caller, public
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
@@ -48,7 +48,7 @@ class Mixed(Resource):
     def post(self) -> None:
         """Callers that are known."""
 
-    @access("editor")
+    @access('role("editor")')
     @describe({200: None})
     def put(self) -> None:
         """Editors."""
@@ -62,12 +62,10 @@ def toy() -> ToyAuthenticator:
 @pytest.fixture
 def app(
     toy: ToyAuthenticator,
-    monkeypatch: pytest.MonkeyPatch,
     redis_url: str,
     tmp_path: Path,
 ) -> Iterator[App]:
     """An application with guarded routes of each kind."""
-    monkeypatch.setitem(ACCESS, "editor", granted("editor"))
     database = make_database("sqlite", tmp_path)
     app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
     app.test_client_class = Client
@@ -82,7 +80,7 @@ def app(
     def function() -> Any:
         """Say who calls."""
         caller = current_caller()
-        return respond(caller and sorted({caller.id, *caller.grants}))
+        return respond(caller and sorted({caller.id, *caller.roles}))
 
     mount(app, Feature("guarded", "/guarded", "signed_in"), blueprint)
     with app.app_context():
@@ -160,7 +158,7 @@ def test_options_tells_what_this_caller_may_do(
 def test_a_function_view_is_guarded_and_knows_its_caller(client: Any) -> None:
     client.get("/guarded/function", expect=401)
     response = client.get("/guarded/function", headers=EDITOR, expect=200)
-    assert response.json == ["editor", "eve"]
+    assert response.json == ["disabled", "editor", "eve", "readonly"]
 
 
 def test_a_route_that_was_added_in_silence_is_refused(app: App) -> None:
@@ -219,6 +217,5 @@ def test_the_documents_say_who_may_call(client: Any) -> None:
     for method in ("post", "put"):
         assert mixed[method]["security"] == [{"toy": []}]
         assert {"401", "403"} <= set(mixed[method]["responses"])
-    assert "Permissions: Only callers with the grant editor" in (
-        mixed["put"]["description"]
-    )
+    told = "Permissions: callers with the role editor or a higher one."
+    assert told in mixed["put"]["description"]

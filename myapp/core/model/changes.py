@@ -136,6 +136,7 @@ class Watched(Scoped):
     @classmethod
     def perform(cls, changes: list[Change], act: Callable[[], Any]) -> None:
         """Run rules and hooks before and after the store makes the changes."""
+        cls.refuse_writer(one.before for one in changes if one.before is not None)
         cls.judge(changes)
         for index, change in enumerate(changes):
             try:

@@ -9,6 +9,7 @@ from typing import Any
 from flask import current_app
 
 from myapp.core.access.caller import Caller
+from myapp.core.access.rules import Rule
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,15 @@ class Context:
     :param caller: ``None`` for a request without credentials.
     :param path: the variables in the path of the model's own route, without the id.
     :param including: the names that :func:`including` has set.
+    :param readers: who may read records of the model; ``None`` for everybody.
+    :param writers: who may call the route of the model that writes them now, likewise.
     """
 
     caller: Caller | None
     path: Mapping[str, str] = field(default_factory=dict)
     including: frozenset[str] = frozenset()
+    readers: Rule | None = None
+    writers: Rule | None = None
 
 
 _including: ContextVar[frozenset[str]] = ContextVar("including", default=frozenset())
@@ -37,8 +42,8 @@ def current_context(model: Any) -> Context | None:
     asked = current_app.extensions["current_context"](model)
     if asked is None:
         return None
-    caller, path = asked
-    return Context(caller, path, _including.get())
+    caller, path, readers, writers = asked
+    return Context(caller, path, _including.get(), readers, writers)
 
 
 @contextmanager

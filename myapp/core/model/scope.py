@@ -3,17 +3,23 @@
 A scope is a list of conditions. Every access to a record checks them: list, count, get,
 replace, patch, delete, batch, ``expand`` and references. Outside of requests, for
 example in commands, every record is in scope.
+
+Access words such as ``owner`` add conditions: those of the route that reads the records
+say which of them exist for the caller, those of the route that writes them which of
+these it may change.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from myapp.core.access.caller import Caller
+from myapp.core.access.rules import Rule
 from myapp.core.errors.problem import Problem
 from myapp.core.model.context import Context, current_context
 from myapp.core.model.record import Document, Documents
 from myapp.core.model.storage import Storage
-from myapp.core.query.filters import Filter, equal
+from myapp.core.query.filters import NOTHING, Filter, equal
 from myapp.core.query.list_query import ListQuery
 
 Conditions = tuple[Filter, ...]
@@ -22,8 +28,11 @@ Conditions = tuple[Filter, ...]
 class Scoped(Storage):
     """Adds the scope to the primitives of a store."""
 
-    #: Whether :meth:`scope` may return conditions.
+    #: Whether :meth:`scope` or the access of its routes may add conditions.
     has_scope: ClassVar[bool] = False
+    #: The field that holds the id of the caller who has made a record, and owns it; the
+    #: access word ``owner`` compares it.
+    owner_field: ClassVar[str] = ""
 
     @classmethod
     def scope(cls, context: Context) -> Conditions:
@@ -36,12 +45,39 @@ class Scoped(Storage):
         return tuple(equal(name, value) for name, value in context.path.items())
 
     @classmethod
+    def related(cls, caller: Caller, relation: str) -> Conditions:
+        """The conditions of the records to which a caller is something.
+
+        :param relation: what an access word wants it to be: ``owner``, ``supervisor``.
+        """
+        is_owner = relation == "owner" and cls.owner_field
+        return (equal(cls.owner_field, caller.id),) if is_owner else (NOTHING,)
+
+    @classmethod
     def conditions(cls) -> Conditions:
         """The conditions of this request."""
         if not cls.has_scope:
             return ()
         context = current_context(cls)
-        return () if context is None else tuple(cls.scope(context))
+        if context is None:
+            return ()
+        access = cls.conditions_of(context.readers, context.caller)
+        return (*cls.scope(context), *access)
+
+    @classmethod
+    def conditions_of(cls, rule: Rule | None, caller: Caller | None) -> Conditions:
+        """The conditions of the records for which a rule lets a caller pass."""
+        wanted = [set[str]()] if rule is None else rule.wanted(caller)
+        if set() in wanted:
+            return ()
+        if not wanted or caller is None:
+            return (NOTHING,)
+        # The start has refused a rule with more than one.
+        return tuple(
+            condition
+            for relation in sorted(wanted[0])
+            for condition in cls.related(caller, relation)
+        )
 
     @classmethod
     def in_scope(cls, query: ListQuery) -> ListQuery:
@@ -68,12 +104,17 @@ class Scoped(Storage):
 
     @classmethod
     def scope_values(cls) -> Document:
-        """The values that the scope of this request sets in a new record."""
-        return {
+        """The values that the scope of this request sets in a new record; its owner is
+        the caller, whatever lets the caller pass."""
+        values = {
             condition.field: condition.values[0]
             for condition in cls.conditions()
             if condition.operator == "eq"
         }
+        context = current_context(cls) if cls.owner_field else None
+        if context is not None and context.caller is not None:
+            values[cls.owner_field] = context.caller.id
+        return values
 
     @classmethod
     def refuse_outside(cls, documents: Iterable[Document]) -> None:
@@ -87,5 +128,22 @@ class Scoped(Storage):
                 problem = Problem(
                     "forbidden", "The record would be outside of your scope."
                 )
+                problem.index = index
+                raise problem
+
+    @classmethod
+    def refuse_writer(cls, documents: Iterable[Document]) -> None:
+        """Refuse a write by a caller who may read these documents, and not write them.
+
+        :param documents: as they are stored.
+        :raises Problem: 403; its ``index`` is the index of the document.
+        """
+        context = current_context(cls) if cls.has_scope else None
+        if context is None or context.writers in (None, context.readers):
+            return
+        conditions = cls.conditions_of(context.writers, context.caller)
+        for index, document in enumerate(documents if conditions else ()):
+            if not cls.obeys(document, conditions):
+                problem = Problem("forbidden", "You may read this record only.")
                 problem.index = index
                 raise problem

@@ -49,7 +49,11 @@ class Names(NamedTuple):
 
 
 def routes_from_model(
-    namespace: Namespace, model: type[Model], path: str = "", access: str = ""
+    namespace: Namespace,
+    model: type[Model],
+    path: str = "",
+    access: str = "",
+    write_access: str = "",
 ) -> None:
     """Make the routes of a model in a namespace: POST and GET on ``/``, POST on
     ``/batch`` (when the model ``has_batch``), GET, PUT, PATCH and DELETE on
@@ -60,6 +64,7 @@ def routes_from_model(
         variables are fields of the model: they narrow its scope, and new records take
         their values. A record that one of them refers to must exist.
     :param access: who may call them, when the row of the feature does not say it.
+    :param write_access: who may call those that write; by default the same.
     :raises TypeError: when a variable is not in ``scoped_by`` of the model.
     """
     variables = re.findall(r"<(?:\w+:)?(\w+)>", path)
@@ -80,7 +85,7 @@ def routes_from_model(
             "__doc__": base.__doc__,
         }
         if access:
-            members["access"] = access
+            members |= {"access": access, "write_access": write_access}
         name = f"{model.__name__}{base.__name__}"
         bases = (NestedResource, base) if variables else (base,)
         namespace.route(f"{path.rstrip('/')}{url}")(type(name, bases, members))

@@ -10,7 +10,7 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from myapp.core.access.rules import ACCESS
+from myapp.core.access.rules import ACCESS, rule_of
 from myapp.core.scaffold.fields import FieldError, Fields, gather
 from myapp.core.scaffold.render import (
     Names,
@@ -40,7 +40,7 @@ def this_tree() -> Tree:
 @click.option("--ref", "references", multiple=True, help="director:catalog.directors")
 @click.option("--schema", type=click.Path(path_type=Path), help="A JSON Schema.")
 @click.option("--model", default="", help="The class, if the singular is irregular.")
-@click.option("--access", type=click.Choice(list(ACCESS)), default="public")
+@click.option("--access", default="public", help="'owner | role(\"admin\")'")
 @with_appcontext
 def new_feature(
     name: str,
@@ -60,6 +60,7 @@ def new_feature(
     tree, names = this_tree(), Names(name, model or singular(name))
     try:
         scaffold = check_names(tree, names, store)
+        check_access(access)
         found = gather(scaffold.base, fields, references, schema)
         files = render_feature(names, scaffold, found, access)
     except FieldError as error:
@@ -105,6 +106,21 @@ def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
         raise FieldError(f"{name} is a name or a URL of the application itself")
     unused_schema(names, current_app.extensions["schemas"].by_id)
     return known[store]
+
+
+def check_access(words: str) -> None:
+    """Refuse access words that the new model could not compare.
+
+    :raises FieldError: with the reason.
+    """
+    try:
+        rule, roles = rule_of(words), current_app.config["ROLES"]
+    except ValueError as error:
+        raise FieldError(f"{error}; the words are: {', '.join(ACCESS)}") from error
+    if not rule.roles <= set(roles):
+        raise FieldError(f"{words!r}: the roles are: {', '.join(roles)}")
+    if rule.relations:
+        raise FieldError(f"{words!r}: a new model does not say who is the owner")
 
 
 def names_of_core() -> set[str]:

@@ -8,7 +8,7 @@ from flask import current_app
 from jinja2 import Environment, FileSystemLoader
 
 from myapp.core.access.caller import Caller
-from myapp.core.access.rules import ACCESS
+from myapp.core.access.rules import rule_of
 from myapp.core.query.filters import scalar_type
 from myapp.core.scaffold.fields import FieldError, Fields
 from myapp.core.scaffold.samples import FORMAT_SAMPLES, sample_bodies
@@ -100,12 +100,13 @@ def render_feature(
 
 
 def caller_for(access: str) -> str:
-    """A caller of the tests that may call routes with an access word; empty if nobody
+    """A caller of the tests that may call routes with access words; empty if nobody
     has to say who calls."""
-    rule, name = ACCESS[access], "ada"
+    rule, name = rule_of(access), "ada"
     if rule.is_public:
         return ""
-    return name if rule.allows(Caller(name)) else f"{name} {access}"
+    role = current_app.config["ROLES"][-1]
+    return name if rule.allows(Caller(name)) else f"{name} {role}"
 
 
 def write_schema(names: Names, fields: Fields, example: JSON) -> JSON:

@@ -62,7 +62,8 @@ class Tree:
     def add_row(self, name: str, url_prefix: str, access: str) -> None:
         """Add a row at the end of the mount table."""
         lines, table = self._table("FEATURES")
-        row = f'    Feature("{name}", url_prefix="{url_prefix}", access="{access}"),\n'
+        words = repr(access) if '"' in access else f'"{access}"'
+        row = f'    Feature("{name}", url_prefix="{url_prefix}", access={words}),\n'
         if table.value.elts:
             lines.insert(table.value.elts[-1].end_lineno, row)
         else:

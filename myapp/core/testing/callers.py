@@ -10,6 +10,7 @@ from myapp.core.access.caller import (
     Caller,
     add_authenticator,
     authenticators_of,
+    roles_up_to,
 )
 from myapp.core.errors.problem import Problem
 
@@ -17,7 +18,7 @@ CHALLENGE = 'Toy realm="tests"'
 
 
 class ToyAuthenticator:
-    """``Authorization: Toy NAME GRANT...`` is a caller; nothing is checked.
+    """``Authorization: Toy NAME ROLE SCOPE...`` is a caller; nothing is checked.
 
     :ivar asked: how often it was asked.
     """
@@ -33,8 +34,7 @@ class ToyAuthenticator:
             return None
         if not words:
             raise Problem("unauthorized", headers={"WWW-Authenticate": CHALLENGE})
-        name, *grants = words.split()
-        return Caller(name, frozenset(grants))
+        return caller_of(words)
 
     @contextmanager
     def added_to(self, app: Flask) -> Iterator[None]:
@@ -55,6 +55,17 @@ class ToyAuthenticator:
         )
 
 
-def by(name: str, *grants: str, **headers: str) -> dict[str, str]:
-    """The headers of a request by a caller."""
-    return {"Authorization": " ".join(("Toy", name, *grants)), **headers}
+def caller_of(words: str) -> Caller | None:
+    """A caller by its name, its role, and the scopes of its token; ``None`` for the
+    empty text."""
+    name, role, *scopes = (*words.split(), "", "")
+    known = frozenset(filter(None, scopes))
+    return Caller(name, roles_up_to(role), known or None) if name else None
+
+
+def by(name: str, *words: str, **headers: str) -> dict[str, str]:
+    """The headers of a request by a caller.
+
+    :param words: its role, and the scopes of its token.
+    """
+    return {"Authorization": " ".join(("Toy", name, *words)), **headers}

@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 
 from myapp.core.access.caller import Caller
-from myapp.core.access.rules import ACCESS, Rule
+from myapp.core.access.rules import Rule
 from myapp.core.http.app import App
 from myapp.core.model.context import Context
 from myapp.core.schema.strict_json import JSON
 from myapp.core.testing.bodies import Bodies
-from myapp.core.testing.callers import ToyAuthenticator, by
+from myapp.core.testing.callers import ToyAuthenticator, by, caller_of
 from myapp.core.testing.client import Client, route_of
 
 # The value of a text, for formats that can write one value in several ways.
@@ -53,8 +53,8 @@ class ResourceCase(Bodies):
     url: str
     #: Fields in which hooks store other values than those that were sent.
     set_by_hooks: tuple[str, ...] = ()
-    #: The name of the caller, and the access words granted to it, separated by blanks;
-    #: by default requests come without credentials.
+    #: The name of the caller, its role, and the scopes of its token, separated by
+    #: blanks; by default requests come without credentials.
     caller: str = ""
     #: Another caller, when the scope hides from it what the first one has.
     stranger: str = ""
@@ -106,7 +106,8 @@ class ResourceCase(Bodies):
         return self.client_for(app, self.caller)
 
     def client_for(self, app: App, caller: str) -> Client:
-        """A new client for a caller: its name, and what is granted to it."""
+        """A new client for a caller: its name, its role, and the scopes of its
+        token."""
         client = cast(Client, app.test_client())
         if caller:
             client.environ_base["HTTP_AUTHORIZATION"] = by(caller)["Authorization"]
@@ -138,12 +139,12 @@ class ResourceCase(Bodies):
 
     def rule_of(self, url: str, method: str) -> Rule:
         """Who may call a route."""
-        return ACCESS[route_of(self.app, url, method)[1]]
+        return route_of(self.app, url, method)[1]
 
     def check_caller(self) -> None:
         """Check that the caller may use the list."""
-        name, *grants = self.caller.split() or [""]
-        caller = Caller(name, frozenset(grants)) if name else None
+        with self.app.app_context():
+            caller = caller_of(self.caller)
         for method in ("GET", "POST"):
             rule = self.rule_of(self.url, method)
             if not rule.allows(caller):

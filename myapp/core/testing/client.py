@@ -9,9 +9,9 @@ from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from myapp.core.access.rules import ACCESS
+from myapp.core.access.rules import Rule
 from myapp.core.errors.problem import PROBLEM_SCHEMA
-from myapp.core.http.access import access_table
+from myapp.core.http.access import PUBLIC, access_table
 from myapp.core.http.description import Description, description_of
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import Validator
@@ -60,9 +60,9 @@ def check_response(app: Flask, response: TestResponse) -> None:
     assert response.headers["X-Request-ID"]
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     status, method = response.status_code, response.request.method
-    described, word = route_of(app, response.request.path, method)
+    described, who = route_of(app, response.request.path, method)
     if described is not None:
-        is_refusal = status in (401, 403) and not ACCESS[word].is_public
+        is_refusal = status in (401, 403) and not who.is_public
         is_known = is_refusal or described.knows(status)
         assert is_known, f"{method} does not describe {status}"
         unknown = set(response.request.args) - set(described.query)
@@ -81,15 +81,14 @@ def check_response(app: Flask, response: TestResponse) -> None:
         assert Validator(schema, registry_of(app)).errors(response.json) == []
 
 
-def route_of(app: Flask, path: str, method: str) -> tuple[Description | None, str]:
-    """The description of the route of a request, if there is one, and its access
-    word."""
+def route_of(app: Flask, path: str, method: str) -> tuple[Description | None, Rule]:
+    """The description of the route of a request, if there is one, and who may call."""
     try:
         endpoint, _ = app.url_map.bind("").match(path, method)
     except HTTPException:
-        return None, "public"
-    word = access_table(app).get((endpoint, method), "public")
-    return description_of(app.view_functions[endpoint], method), word
+        return None, PUBLIC
+    who = access_table(app).get((endpoint, method), PUBLIC)
+    return description_of(app.view_functions[endpoint], method), who
 
 
 def registry_of(app: Flask) -> Registry[Any]:

@@ -89,7 +89,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     _columns: ClassVar[tuple[str, ...]]
     _shown_whole: ClassVar[bool]
     # The relations that no foreign key checks.
-    _unkeyed: ClassVar[tuple[Relation, ...]]
+    _unkeyed: ClassVar[set[str]]
 
     @classmethod
     def compile_schemas(cls) -> None:
@@ -109,12 +109,11 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
         ids = bindparam("_ids", expanding=True, type_=table.c.id.type)
         cls._columns = tuple(str(name) for name in table.c.keys())
         cls._shown_whole = cls._columns == cls.shown and not cls.computed
-        relations = cls.relations.values()
-        cls._unkeyed = tuple(
-            one
-            for one in relations
-            if one.model.has_scope or not table.c[one.field].foreign_keys
-        )
+        cls._unkeyed = {
+            one.field
+            for one in cls.relations.values()
+            if not table.c[one.field].foreign_keys
+        }
         cls._read = select(table).where(same)
         cls._read_many = select(table).where(table.c.id.in_(ids))
         cls._insert = insert(table)
@@ -205,7 +204,7 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
     @classmethod
     def add(cls, documents: Documents) -> None:
         """INSERT, as one statement for all documents."""
-        check_references(cls._unkeyed, documents, cls)
+        check_references(cls._unchecked(), documents, cls)
         if len(documents) == 1:
             cls._insert_one(documents[0])
             return
@@ -230,15 +229,25 @@ class SqlModel(Model, sql.Model):  # type: ignore[name-defined,misc]  # made at 
             raise at(index, cls._explain(error, document)) from error
 
     @classmethod
+    def _unchecked(cls) -> list[Relation]:
+        """The relations whose records no foreign key checks, or only some of which
+        exist for a caller."""
+        relations = cls.relations.values()
+        return [
+            one for one in relations if one.model.has_scope or one.field in cls._unkeyed
+        ]
+
+    @classmethod
     def _explain(cls, error: DBAPIError, document: Document) -> Exception:
         return explain_write(error, cls.table(), document, cls.shown)
 
     @classmethod
     def write(cls, changes: Iterable[Versioned]) -> None:
         """UPDATE, with the version in its WHERE clause."""
-        if cls._unkeyed:
+        relations = cls._unchecked()
+        if relations:
             changes = list(changes)
-            check_references(cls._unkeyed, [document for document, _ in changes], cls)
+            check_references(relations, [document for document, _ in changes], cls)
         for index, (document, version) in by_id(changes):
             parameters = {**document, **cls._known(document, version)}
             try:
