@@ -50,6 +50,9 @@ class Config:
     # The roles of users, from the lowest to the highest: each may do what a lower one
     # may. A user with the first one cannot sign in.
     ROLES = ["disabled", "readonly", "editor", "admin", "superuser"]
+    # How often one client, by its address, may send requests: {"*": "600/60"} lets it
+    # send 600 in 60 seconds to all routes, and "catalog": "100/60" 100 to a feature.
+    RATE_LIMITS: dict[str, str] = {}
     # Largest request body, in bytes; a larger one is a 413.
     MAX_CONTENT_LENGTH = 1024 * 1024
     # Origins that browsers may call from, such as ["https://app.example"].

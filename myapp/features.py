@@ -3,6 +3,7 @@
 from myapp.core.feature import Feature
 
 FEATURES = (
+    Feature("accounts", url_prefix="/accounts", access="signed_in", stores=("redis",)),
     Feature("catalog", url_prefix="/catalog", access="public"),
     Feature("carts", url_prefix="/carts", access="public", stores=("sql",)),
 )

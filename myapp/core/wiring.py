@@ -17,6 +17,7 @@ from myapp.core.http import (
     headers,
     health,
     jobs,
+    limits,
     logs,
     request,
 )
@@ -60,6 +61,7 @@ def init_app(app: Flask) -> None:
         extra("SENTRY_DSN", "myapp.core.http.sentry:init_app")(app)
     request.init_app(app)
     freshness.init_app(app)
+    limits.init_app(app)
     access.init_app(app)
     context.init_app(app)
     logs.init_app(app)

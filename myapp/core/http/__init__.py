@@ -2,7 +2,15 @@
 
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
+from myapp.core.http.limits import client_network, too_many
 from myapp.core.http.request import read_json
 from myapp.core.http.response import respond
 
-__all__ = ["App", "describe", "read_json", "respond"]
+__all__ = [
+    "App",
+    "client_network",
+    "describe",
+    "read_json",
+    "respond",
+    "too_many",
+]

@@ -34,10 +34,10 @@ class Description:
     summary: str = ""
 
     def knows(self, status: int) -> bool:
-        """Whether a status is described. A 5xx and a 405 need no description; a 405
-        says that the path belongs to another route."""
+        """Whether a status is described. A 5xx, a 405 and a 429 need no description: a
+        405 says that the path belongs to another route, a 429 is of RATE_LIMITS."""
         described = status in self.responses or status in self.errors
-        return described or status == 405 or status >= 500
+        return described or status in (405, 429) or status >= 500
 
     def schemas(self) -> list[JSON]:
         """Every schema that it names."""

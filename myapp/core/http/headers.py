@@ -21,8 +21,8 @@ RELEASE = re.compile(r"[A-Za-z0-9._+-]{0,128}")
 REQUEST_ID = "myapp.request_id"
 # Headers that a script of another origin may read.
 EXPOSED = (
-    "Accept-Patch Accept-Post Allow ETag Idempotent-Replayed Link Location Retry-After "
-    "WWW-Authenticate X-Release X-Request-ID X-Total-Count"
+    "Accept-Patch Accept-Post Allow ETag Idempotent-Replayed Link Location RateLimit "
+    "RateLimit-Policy Retry-After WWW-Authenticate X-Release X-Request-ID X-Total-Count"
 ).split()
 # OWASP REST Security Cheat Sheet; an API response is not framed and loads nothing.
 SECURITY_HEADERS = [

@@ -5,6 +5,11 @@ It is sent by a job: after the commit, again when the mail server is down, and n
 the request fails.
 """
 
-from myapp.core.mail.send import check_address, kept_mails, send_mail
+from myapp.core.mail.send import (
+    check_address,
+    kept_mails,
+    send_mail,
+    send_mail_now,
+)
 
-__all__ = ["check_address", "kept_mails", "send_mail"]
+__all__ = ["check_address", "kept_mails", "send_mail", "send_mail_now"]

@@ -62,6 +62,15 @@ def send_mail(
     return [deliver.later(address, **mail._asdict()) for address in checked]
 
 
+def send_mail_now(to: str, template: str, /, **values: Any) -> None:
+    """Send a mail in a job, as a part of it: nothing of the mail is stored, so it may
+    hold what must not be. The job is tried again when the mail server cannot take it.
+
+    :raises Problem: 422 for an address to which no mail can be sent.
+    """
+    deliver(check_address(to), **render_mail(template, values)._asdict())
+
+
 def check_address(address: str) -> str:
     """An e-mail address (RFC 5321 section 4.1.2) as mail servers take it: its domain in
     lower case and ASCII.

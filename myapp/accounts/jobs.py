@@ -1,0 +1,69 @@
+"""The jobs of accounts: mailed links, ended sessions, and what is too old."""
+
+from flask import current_app
+
+from myapp.accounts import links
+from myapp.accounts.models import User, find_user
+from myapp.accounts.sessions import end_sessions
+from myapp.core.jobs import cron, job
+from myapp.core.mail import send_mail_now
+from myapp.core.model import unscoped
+
+#: The template of each purpose of a link.
+TEMPLATES = {
+    links.VERIFY: "accounts/verify",
+    links.RESET: "accounts/reset",
+    links.MOVE: "accounts/move",
+}
+
+
+@job
+def mail_link(user_id: str, purpose: str, address: str) -> bool:
+    """Mail a new link. The job makes it, so that its token is stored nowhere.
+
+    :returns: whether the user still exists.
+    """
+    with unscoped():
+        found = User.read([user_id])
+    if not found:
+        return False
+    token = links.make_link(user_id, purpose, address)
+    base = current_app.config["PUBLIC_URL"].rstrip("/")
+    url = f"{base}/accounts/{purpose}#{token}" if base else ""
+    minutes = round(current_app.config["LINK_LIFETIME"] / 60)
+    values = {"token": token, "url": url, "minutes": minutes, "address": address}
+    send_mail_now(address, TEMPLATES[purpose], **values)
+    return True
+
+
+@job
+def mail_reset(email_key: str) -> bool:
+    """Mail a link to set another password, if there is such an account. The job looks,
+    so that the request takes as long for an address without an account.
+
+    :returns: whether there is one.
+    """
+    user = find_user(email_key)
+    if user is None or user["role"] == current_app.config["ROLES"][0]:
+        return False
+    return bool(mail_link(user.id, links.RESET, user["email"]))
+
+
+@job
+def tell(address: str, template: str) -> None:
+    """Tell a user what has become of the account."""
+    send_mail_now(address, f"accounts/{template}", address=address)
+
+
+@job
+def drop_sessions(user_id: str, below: int) -> int:
+    """End the sessions that know an older version of a user. The request has done so;
+    this is for the request whose process died after its commit."""
+    return end_sessions(user_id, below)
+
+
+@cron("7 * * * *")
+@job
+def drop_links() -> int:
+    """Delete the links that are too old."""
+    return links.drop_old_links()
