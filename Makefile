@@ -12,8 +12,16 @@ TEST_REDIS_URL ?= redis://127.0.0.1:6379/15
 ON_CLUSTER := myapp/carts $(addprefix myapp/core/,backup model query rest stores/redis/test_spread.py) \
 	$(wildcard myapp/core/stores/test_*.py) -k "redis or kept or cart"
 
+# The tests whose code differs on each engine: their coverage counts on the servers, too.
+ON_SERVERS := $(addprefix myapp/core/,backup jobs stores/sql stores/test_faults.py)
+
 # One process for each core; each process has its own databases.
 PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
+
+# Coverage doubles the time of a test, so each test is run with it once: on SQLite, or
+# where the code of an engine is.
+SERVERS := TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" TEST_EXTERNAL=1
+REST := -q $(PARALLEL) -k "not sqlite or external"
 
 export PORT
 
@@ -59,8 +67,9 @@ test: .venv/.development ## the whole suite on SQLite and a Redis of its own
 
 .PHONY: test-all
 test-all: .venv/.development clients/node_modules ## the suite on every engine, and on a Redis Cluster, with branch coverage of core
-	@TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" TEST_EXTERNAL=1 \
-		$(BIN)/coverage run -m pytest -q $(PARALLEL)
+	@TEST_DATABASE_URLS= TEST_REDIS_URL="$(TEST_REDIS_URL)" $(BIN)/coverage run -m pytest -q $(PARALLEL)
+	@$(SERVERS) $(BIN)/coverage run -m pytest $(REST) $(ON_SERVERS)
+	@$(SERVERS) $(BIN)/pytest $(REST) $(addprefix --deselect=,$(ON_SERVERS))
 	@TEST_REDIS_URL=cluster $(BIN)/coverage run -m pytest -q $(PARALLEL) $(ON_CLUSTER)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
