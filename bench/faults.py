@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT))
 
 from myapp.core.stores.redis.server import find_server  # noqa: E402
 from myapp.core.testing.proxy import Proxy  # noqa: E402
+from myapp.core.testing.signing import make_user, sign_in  # noqa: E402
 
 # Seconds that a stopped store stays stopped, and that replies are cut.
 STOPPED = CUT = 3
@@ -279,11 +280,13 @@ def serve(options, scratch, postgres, cache, stack):
         "MYAPP_LOG_LEVEL": "WARNING",
     }
     servers.migrate(ROOT, environment)
+    make_user(ROOT, {**os.environ, **environment})
     uwsgi = [str(ROOT / ".venv" / "bin" / "uwsgi"), "--ini", "myapp.ini"]
     uwsgi += ["--processes", str(options.workers)]
     app = servers.Server("myapp", ROOT, uwsgi, servers.free_port(), "/health/ready")
     app.start(environment, scratch / "myapp.log")
     stack.callback(app.stop)
+    ledgers.Client.session = sign_in(f"http://127.0.0.1:{app.port}")
     return app, proxies
 
 

@@ -88,6 +88,9 @@ class Client(threading.Thread):
     until there is a response; the others are sent once.
     """
 
+    #: The headers of the session of all clients.
+    session = {}
+
     def __init__(self, number, port, ledger, stop):
         super().__init__(name=f"c{number}")
         self.port, self.ledger, self.stop = port, ledger, stop
@@ -115,7 +118,7 @@ class Client(threading.Thread):
         """Send one request, and return status, headers and body; status 0 when the
         connection ended without a response."""
         connection = self.connect()
-        sent = {"Content-Type": "application/json", **(headers or {})}
+        sent = {"Content-Type": "application/json", **self.session, **(headers or {})}
         try:
             connection.request(method, path, body and json.dumps(body), sent)
             response = connection.getresponse()

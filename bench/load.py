@@ -50,7 +50,8 @@ def call(server, method, path, body=None):
     """Send one request and return its status and its JSON."""
     connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
     content = None if body is None else json.dumps(body)
-    connection.request(method, path, content, {"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", **server.session}
+    connection.request(method, path, content, headers)
     response = connection.getresponse()
     text = response.read()
     connection.close()
@@ -112,7 +113,12 @@ def wrk(server, operation, seconds, ids_file):
         ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", "--latency"]
         + ["-s", f"{operation}.lua", f"http://127.0.0.1:{server.port}"],
         cwd=BENCH,
-        env={**os.environ, "BENCH_IDS": ids_file, "BENCH_BODY": json.dumps(BODY)},
+        env={
+            **os.environ,
+            "BENCH_IDS": ids_file,
+            "BENCH_BODY": json.dumps(BODY),
+            "BENCH_COOKIE": server.session.get("Cookie", ""),
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -3,6 +3,8 @@ require "report"
 local next_id = require "ids"
 local count = 0
 wrk.headers["Content-Type"] = "application/json"
+wrk.headers["Cookie"] = os.getenv("BENCH_COOKIE")
+wrk.headers["Sec-Fetch-Site"] = "same-origin"
 
 function request()
    count = count + 1

@@ -14,12 +14,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-
 import database
 import load
+import psycopg
 import servers
+from psycopg.conninfo import conninfo_to_dict
+
+sys.path.insert(0, str(servers.BENCH.parent))
+
+from myapp.core.testing.signing import make_user, sign_in  # noqa: E402
 
 NAMES = ("myapp", *servers.COMMANDS)
 NO_WRK = "wrk is missing: apt-get install wrk (Debian) or brew install wrk (macOS)"
@@ -214,9 +217,13 @@ def main():
         ids_file = scratch / "ids"
         checked, loaded = ids[: len(NAMES)], ids[len(NAMES) :: 10]
         ids_file.write_text("\n".join(loaded))
+        python = str(options.app_dir.resolve() / ".venv" / "bin" / "python")
         for server in running:
             stack.callback(server.stop)
             server.start(settings, scratch / f"{server.name}.log")
+            if server.name == "myapp":
+                make_user(server.folder, {**os.environ, **settings}, python=python)
+                server.session = sign_in(f"http://127.0.0.1:{server.port}")
         runs = measure_all(options, running, conninfo, str(ids_file), checked)
     print(heading(options, running), end="\n\n")
     print(table(runs, options.operations, [server.name for server in running]))

@@ -35,6 +35,8 @@ class Server:
     port: int
     ready_path: str = LIST
     process: subprocess.Popen = field(default=None, repr=False)
+    #: The headers of a session; empty for a server that needs none.
+    session: dict = field(default_factory=dict, repr=False)
 
     def start(self, environment, log):
         """Start the server and wait until it is ready."""

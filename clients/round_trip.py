@@ -1,6 +1,7 @@
 """Use the generated Python client with a running server:
 
-PYTHONPATH=clients/python python clients/round_trip.py http://127.0.0.1:5000
+PYTHONPATH=clients/python python clients/round_trip.py http://127.0.0.1:5000 \\
+    editor@demo.example "only for this demo"
 """
 
 import sys
@@ -8,6 +9,7 @@ from http import HTTPStatus
 from uuid import uuid4
 
 from myapp_client import Client
+from myapp_client.api.accounts import post_session
 from myapp_client.api.catalog_directors import create_director, delete_director
 from myapp_client.api.catalog_movies import (
     batch_movies,
@@ -20,6 +22,7 @@ from myapp_client.api.catalog_movies import (
     update_movie,
 )
 from myapp_client.models import (
+    AccountSignInWrite,
     Director,
     DirectorWrite,
     Movie,
@@ -31,6 +34,7 @@ from myapp_client.models import (
     MovieView,
     MovieWrite,
     Problem,
+    User,
 )
 from myapp_client.types import UNSET
 
@@ -98,8 +102,21 @@ def be_refused(client: Client) -> None:
     assert pointers == ["/title", "/year"]
 
 
+def sign_in(client: Client, email: str, password: str) -> None:
+    """Sign in; the client keeps the cookie of the session."""
+    user = post_session.sync(
+        client=client, body=AccountSignInWrite(email=email, password=password)
+    )
+    assert isinstance(user, User) and user.email == email
+
+
 if __name__ == "__main__":
-    with Client(base_url=sys.argv[1], raise_on_unexpected_status=True) as api:
+    base, email, password = sys.argv[1:]
+    # A write with a session says that it comes from the server's own origin.
+    with Client(
+        base_url=base, headers={"Origin": base}, raise_on_unexpected_status=True
+    ) as api:
+        sign_in(api, email, password)
         write_and_read(api)
         page_and_filter(api)
         be_refused(api)

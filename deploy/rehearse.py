@@ -31,6 +31,8 @@ sys.path.insert(0, str(ROOT / "bench"))
 import faults  # noqa: E402
 import ledger as ledgers  # noqa: E402
 
+from myapp.core.testing.signing import sign_in  # noqa: E402
+
 SETTINGS = """
 SECRET_KEY = "{secret}"
 SQLALCHEMY_DATABASE_URI = "postgresql+psycopg://postgres@127.0.0.1:{sql}/myapp"
@@ -220,10 +222,13 @@ def rehearse(options, machine, stores, mails, folder):
     (folder / "tree").mkdir()
     rehearsal = Rehearsal(machine, Tree(folder / "tree"), ledger)
     rehearsal.run("first release")
+    machine.make_user()
+    base = f"https://127.0.0.1:{machine.nginx.port}"
+    ledgers.Client.session = sign_in(base, machine.nginx.tls)
     clients = [
         Client(number, machine.nginx, ledger, stop) for number in range(options.clients)
     ]
-    reports = Reports(machine.nginx, mails, stop)
+    reports = Reports(machine.nginx, mails, stop, ledgers.Client.session)
     started = time.monotonic()
     for client in [*clients, reports]:
         client.start()

@@ -25,6 +25,7 @@ from rehearsal.proxy import Nginx
 
 ROOT = rehearse.ROOT
 faults, ledgers = rehearse.faults, rehearse.ledgers
+sign_in = rehearse.sign_in
 
 NUMBERS = (1, 2)
 # Seconds that a machine is cut off: longer than the balancer waits for a response.
@@ -242,6 +243,9 @@ def run(site, count):
     ledger, stop = ledgers.Ledger(), threading.Event()
     tree = Tree(site.folder / "tree")
     site.release(tree)
+    site.machines[0].make_user()
+    base = f"https://127.0.0.1:{site.balancer.port}"
+    ledgers.Client.session = sign_in(base, site.balancer.tls)
     clients = [Client(number, site.balancer, ledger, stop) for number in range(count)]
     for client in clients:
         client.start()

@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 from rehearsal.proxy import Nginx
 
+from myapp.core.testing.signing import make_user, sign_in
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 PATIENCE = 30.0
@@ -64,6 +66,7 @@ class Site:
         self.seen = folder / "seen"
         self.seen.touch()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.session: dict[str, str] = {}
 
     def start(self) -> None:
         """Start both, and wait for a response through both."""
@@ -73,10 +76,12 @@ class Site:
         self.start_uwsgi()
         self.running["nginx"] = self.nginx.start()
         self.wait_until_ready()
+        make_user(ROOT, self.environment)
+        self.session = sign_in(f"https://127.0.0.1:{self.port}", self.tls)
 
     def start_uwsgi(self) -> None:
         """Start the application on the socket of nginx."""
-        environment = {
+        environment = self.environment = {
             **os.environ,
             "SOCKET": str(self.folder / "run" / "app.sock"),
             "WEB_CONCURRENCY": "2",
@@ -125,6 +130,7 @@ class Site:
             "127.0.0.1", self.port, timeout=PATIENCE, context=self.tls
         )
         named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named = {**(self.session if method in ("POST", "PATCH") else {}), **named}
         with closing(connection):
             connection.request(method, path, body, named)
             response = connection.getresponse()
@@ -314,6 +320,7 @@ def test_a_body_in_chunks_is_taken(site: Site) -> None:
     text = film("in chunks").encode()
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(text), text)
     head = f"POST {MOVIES} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    head += "".join(f"{name}: {text}\r\n" for name, text in site.session.items())
     found = site.raw(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
     assert found.startswith(b"HTTP/1.1 201 ")
 

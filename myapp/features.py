@@ -3,9 +3,24 @@
 from myapp.core.feature import Feature
 
 FEATURES = (
-    Feature("accounts", url_prefix="/accounts", access="signed_in", stores=("redis",)),
-    Feature("catalog", url_prefix="/catalog", access="public"),
-    Feature("carts", url_prefix="/carts", access="public", stores=("sql",)),
+    Feature(
+        "accounts",
+        url_prefix="/accounts",
+        access="signed_in",
+        stores=("sql", "redis"),
+    ),
+    Feature(
+        "catalog",
+        url_prefix="/catalog",
+        access="public",
+        write_access='role("editor")',
+    ),
+    Feature(
+        "carts",
+        url_prefix="/carts",
+        access='owner | role("admin")',
+        stores=("sql",),
+    ),
 )
 
 # Pairs (user, owner): the first feature may import the second one's `door`.

@@ -164,15 +164,26 @@ def ours(root: Path, name: str) -> tuple[str, str]:
 def table(root: Path) -> tuple[list[dict[str, Any]], set[tuple[Any, ...]]]:
     """The rows and the doors of the mount table, read but not run."""
     rows, doors = [], set()
-    for node in ast.walk(ast.parse((root / "features.py").read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Feature":
+    nodes = list(ast.walk(ast.parse((root / "features.py").read_text())))
+    calls = [node for node in nodes if is_row(node)]
+    # A row may have pairs of its own, such as the names of two stores.
+    inside = {id(part) for call in calls for part in ast.walk(call)}
+    for node in nodes:
+        if isinstance(node, ast.Call) and is_row(node):
             given = dict(zip(("name", "url_prefix", "access"), node.args))
             given |= {item.arg: item.value for item in node.keywords}
             rows.append({key: literal(given[key]) for key in given})
         elif isinstance(node, ast.Tuple) and len(node.elts) == 2:
+            if id(node) in inside:
+                continue
             if all(isinstance(item, ast.Constant) for item in node.elts):
                 doors.add(tuple(item.value for item in node.elts))
     return rows, doors
+
+
+def is_row(node: ast.AST) -> bool:
+    """Whether a node is a row of the mount table."""
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Feature"
 
 
 def literal(node: ast.AST) -> Any:

@@ -38,11 +38,13 @@ class Reports(threading.Thread):
 
     :param nginx: which serves.
     :param mails: where the reports arrive.
+    :param session: the headers of a session.
     """
 
-    def __init__(self, nginx, mails, stop):
+    def __init__(self, nginx, mails, stop, session):
         super().__init__(name="reports")
         self.nginx, self.mails, self.stop = nginx, mails.mails, stop
+        self.session = session
         self.asked, self.acknowledged = set(), set()
 
     def run(self):
@@ -56,6 +58,7 @@ class Reports(threading.Thread):
     def ask(self, address):
         """Ask for a report, again until there is a response; return its status."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": address}
+        headers |= self.session
         body, deadline = json.dumps({"mail_to": address}), time.monotonic() + PATIENCE
         status = 0
         while status in (0, 409, 502, 503, 504) and time.monotonic() < deadline:

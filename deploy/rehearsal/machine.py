@@ -15,6 +15,10 @@ from typing import Any
 from rehearsal.proxy import Nginx, free_port
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from myapp.core.testing.signing import EMAIL, PASSWORD  # noqa: E402
+
 PATIENCE = 30.0
 # A developer's load comes from one address.
 NO_LIMITS = {"rate=100r/s": "rate=100000r/s", "burst=200": "burst=20000"}
@@ -140,6 +144,28 @@ class Machine:
         """The name of the release that serves."""
         link = self.site / "run" / "app.sock"
         return link.readlink().stem if link.is_symlink() else ""
+
+    def make_user(self) -> None:
+        """Make a user for the clients, with the release that serves."""
+        current = self.seen / "current"
+        told = subprocess.run(
+            [
+                *self.enter,
+                *(str(current / ".venv" / "bin" / "flask"), "users", "create"),
+                *(EMAIL, "--role", "admin"),
+            ],
+            cwd=self.site / "current",
+            env={
+                **os.environ,
+                "MYAPP_ENV": "production",
+                "MYAPP_INSTANCE_PATH": str(self.seen / "instance"),
+                "FLASK_APP": str(current / "wsgi.py"),
+            },
+            input=f"{PASSWORD}\n",
+            text=True,
+            capture_output=True,
+        )
+        assert told.returncode == 0, told.stderr
 
     def stop(self) -> None:
         """End all that runs."""

@@ -17,8 +17,13 @@ class Cart(RedisModel):
     sortable = ("note",)
     searchable = ("note",)
 
-    # When a job found that it was left; see ``myapp/carts/jobs.py``.
-    server_properties = {"abandoned_at": {"type": "string", "format": "date-time"}}
+    owner_field = "owner_id"
+    scoped_by = ("owner_id",)
+    server_properties = {
+        "owner_id": {"type": "string", "maxLength": 100},
+        # When a job found that it was left; see ``myapp/carts/jobs.py``.
+        "abandoned_at": {"type": "string", "format": "date-time"},
+    }
 
     write_schema = {
         "$id": "/schemas/cart.write.json",

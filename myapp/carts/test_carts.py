@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from myapp.carts.models import WEEK, Cart
 from myapp.core.http import App
 from myapp.core.stores import commit
 from myapp.core.stores.redis import redis_store
-from myapp.core.testing import Client, ResourceContract, run_jobs
+from myapp.core.testing import Client, ResourceContract, by, calling, run_jobs
 
 
 class TestCarts(ResourceContract):
@@ -22,6 +23,15 @@ class TestCarts(ResourceContract):
     url = "/carts/"
     model = Cart
     body = cart_body
+    caller = "ann readonly"
+    stranger = "bob editor"
+
+
+@pytest.fixture
+def client(app: App) -> Iterator[Any]:
+    """A client of a customer."""
+    with calling(app, "ann readonly") as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -167,4 +177,19 @@ def test_the_demo_is_three_carts(client: Client, app: App) -> None:
     with app.app_context():
         assert load_demo() == 3
         commit()
-    assert len(client.get("/carts/").json["items"]) == 3
+    assert client.get("/carts/").json["items"] == []
+    found = client.get("/carts/", headers=by("eve", "admin")).json["items"]
+    assert len(found) == 3
+
+
+def test_a_cart_is_of_who_has_made_it_and_of_admins(client: Client) -> None:
+    body, eve = {"items": [POSTER]}, by("eve", "admin")
+    cart = client.post("/carts/", json=body).json
+    assert cart["owner_id"] == "ann"
+    url = f"/carts/{cart['id']}"
+    client.get(url, headers=by("bob", "editor"), expect=404)
+    changed = client.patch(url, json={"note": "By eve."}, headers=eve).json
+    assert changed["owner_id"] == "ann"
+    client.patch(url, json={"owner_id": "bob"}, expect=400)
+    sent = {"items": [], "owner_id": "bob"}
+    client.post("/carts/", json=sent, headers=eve, expect=400)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from myapp.core.http import App
-from myapp.core.testing import Tab
+from myapp.core.testing import Tab, calling
 
 
 @pytest.mark.external
@@ -17,7 +17,8 @@ def test_try_it_out_shows_films(
 ) -> None:
     for title, year in (("Wanda", 1970), ("Jeanne Dielman", 1975)):
         body = {"title": title, "year": year}
-        own_app.test_client().post("/catalog/movies/", json=body)
+        with calling(own_app, "ed editor") as client:
+            client.post("/catalog/movies/", json=body)
     name = f"try-it-out{path.replace('/', '-')}"
     with Tab(chromium, live_server, name) as tab:
         page = tab.open(path)

@@ -1,5 +1,6 @@
 """The catalog over HTTP: the contract of both resources, and their own rules."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,7 +8,8 @@ import uuid_utils
 
 from myapp.catalog.factories import director_body, load_demo, movie_body
 from myapp.catalog.models import Director, Movie
-from myapp.core.testing import Client, ResourceContract
+from myapp.core.http import App
+from myapp.core.testing import Client, ResourceContract, by, calling
 
 
 class TestDirectors(ResourceContract):
@@ -16,6 +18,7 @@ class TestDirectors(ResourceContract):
     url = "/catalog/directors/"
     model = Director
     body = director_body
+    caller = "ed editor"
 
 
 class TestMovies(ResourceContract):
@@ -24,6 +27,14 @@ class TestMovies(ResourceContract):
     url = "/catalog/movies/"
     model = Movie
     body = movie_body
+    caller = "ed editor"
+
+
+@pytest.fixture
+def client(app: App) -> Iterator[Any]:
+    """A client of an editor."""
+    with calling(app, "ed editor") as client:
+        yield client
 
 
 MOVIE = {"title": "Wanda", "year": 1970}
@@ -132,3 +143,22 @@ def test_the_demo_is_about_fifty_films(client: Client) -> None:
     directors = client.get("/catalog/directors/?limit=100").json["items"]
     ids = {director["id"] for director in directors}
     assert {movie["director_id"] for movie in movies} == ids
+
+
+def test_all_read_films_and_editors_write_them(client: Client, app: App) -> None:
+    movie = client.post("/catalog/movies/", json=MOVIE).json
+    item, nobody, reader = f"/catalog/movies/{movie['id']}", {}, by("al", "readonly")
+    for caller, status in ((nobody, 401), (reader, 403)):
+        other = app.test_client()
+        sent: Any = {"headers": caller, "expect": status}
+        assert other.get(item, headers=caller).json == movie
+        other.post("/catalog/movies/", json=MOVIE, **sent)
+        other.post("/catalog/movies/batch", json={}, **sent)
+        other.post("/catalog/movies/report", json={}, **sent)
+        other.put(item, json=MOVIE, **sent)
+        other.patch(item, json={}, **sent)
+        other.delete(item, **sent)
+        assert other.options(item, headers=caller).headers["Allow"] == (
+            "GET, HEAD, OPTIONS"
+        )
+    assert client.get(item).json == movie

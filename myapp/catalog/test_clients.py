@@ -13,6 +13,7 @@ from myapp.core.http import App
 CLIENTS = Path(__file__).parents[2] / "clients"
 BIN = Path(sys.executable).parent
 TIMEOUT = 300
+EMAIL, PASSWORD = "ed@mail.example", "four ducks on a pond"
 
 
 def run(*command: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +41,7 @@ def document(own_app: App, tmp_path: Path) -> Path:
 
 @pytest.mark.external
 def test_the_python_client_makes_a_round_trip(
-    document: Path, live_server: str, tmp_path: Path
+    own_app: App, document: Path, live_server: str, tmp_path: Path
 ) -> None:
     plain = tmp_path / "openapi-python.json"
     said(
@@ -59,9 +60,13 @@ def test_the_python_client_makes_a_round_trip(
             cwd=tmp_path,
         )
     )
+    told = own_app.test_cli_runner().invoke(
+        args=["users", "create", EMAIL, "--role", "editor"], input=f"{PASSWORD}\n"
+    )
+    assert told.exit_code == 0, told.output
     script = str(CLIENTS / "round_trip.py")
     trip = run(
-        *(sys.executable, "-W", "error", script, live_server),
+        *(sys.executable, "-W", "error", script, live_server, EMAIL, PASSWORD),
         cwd=tmp_path,
         PYTHONPATH=str(tmp_path / "made"),
     )

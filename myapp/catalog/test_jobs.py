@@ -1,6 +1,7 @@
 """The report and the digest of the catalog, over HTTP and by mail."""
 
 import io
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +15,16 @@ from myapp.core.http import App
 from myapp.core.mail import kept_mails
 from myapp.core.stores import commit
 from myapp.core.stores.sql import write
-from myapp.core.testing import Client, run_jobs
+from myapp.core.testing import Client, calling, run_jobs
 
 URL = "/catalog/movies/report"
+
+
+@pytest.fixture
+def client(app: App) -> Iterator[Any]:
+    """A client of an editor."""
+    with calling(app, "ed editor") as client:
+        yield client
 
 
 def mails(app: App) -> list[dict[str, str]]:

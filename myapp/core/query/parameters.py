@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from myapp.core.query import filters
-from myapp.core.schema.formats import PATTERNS
+from myapp.core.schema.formats import PARSERS, PATTERNS
 from myapp.core.schema.strict_json import JSON, MAX_INTEGER, MIN_INTEGER
 
 DEFAULT_LIMIT = 20
@@ -79,7 +79,8 @@ def filter_schema(field: JSON, operator: str) -> JSON:
     if operator == "null":
         return {"type": "boolean", "description": "Whether the field is unset."}
     schema: JSON = {"type": kind}
-    if "format" in field:
+    # Text is compared with any text, also that of a field such as an address.
+    if field.get("format") in PARSERS:
         schema["format"] = field["format"]
     if field.get("format") == "decimal":
         schema["pattern"] = f"^{PATTERNS['decimal']}$"

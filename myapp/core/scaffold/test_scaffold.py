@@ -11,6 +11,7 @@ import pytest
 
 from myapp.core.feature import Feature
 from myapp.core.http.app import App
+from myapp.core.rest.api import api_of
 from myapp.core.scaffold import samples
 from myapp.core.scaffold.fields import (
     DRAWABLE_FORMATS,
@@ -238,10 +239,11 @@ def test_a_reference_opens_a_door(
     own_app: App, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(own_app, "root_path", str(tree.package))
-    owner = next(iter(own_app.extensions["features"]))
-    blueprint: Any = own_app.blueprints[owner]
-    namespace = next(
-        one for one in blueprint.api.namespaces if getattr(one, "served", ())
+    owner, namespace = next(
+        (name, one)
+        for name in own_app.extensions["features"]
+        for one in api_of(own_app, name).namespaces
+        if getattr(one, "served", ())
     )
     model = namespace.served[0]
     tree.folder(owner).mkdir()

@@ -4,7 +4,7 @@ that every resource runs: :class:`ResourceContract`."""
 from myapp.core.testing.bad_input import BadInput
 from myapp.core.testing.batches import Batches
 from myapp.core.testing.browser import Tab
-from myapp.core.testing.callers import ToyAuthenticator, by
+from myapp.core.testing.callers import ToyAuthenticator, by, calling
 from myapp.core.testing.client import Client
 from myapp.core.testing.conflicts import Conflicts
 from myapp.core.testing.crud import Crud
@@ -22,6 +22,7 @@ __all__ = [
     "Tab",
     "ToyAuthenticator",
     "by",
+    "calling",
     "run_jobs",
 ]
 

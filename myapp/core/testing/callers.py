@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from flask import Flask, request
 
@@ -53,6 +54,18 @@ class ToyAuthenticator:
         add_authenticator(
             app, Authenticator("toy", self.authenticate, scheme, CHALLENGE)
         )
+
+
+@contextmanager
+def calling(app: Flask, words: str) -> Iterator[Any]:
+    """A client of an application that calls as somebody for some time.
+
+    :param words: its name, its role, and the scopes of its token.
+    """
+    with ToyAuthenticator().added_to(app):
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Toy {words}"
+        yield client
 
 
 def caller_of(words: str) -> Caller | None:

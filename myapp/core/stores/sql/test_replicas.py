@@ -19,6 +19,7 @@ from myapp.core.http.response import respond
 from myapp.core.stores.sql import replicas as replicas_module
 from myapp.core.stores.sql.engine import rows
 from myapp.core.stores.store import close_stores
+from myapp.core.testing.callers import ToyAuthenticator, by
 from myapp.core.testing.client import Client
 from myapp.core.testing.postgresql import PostgreSQL
 from myapp.core.testing.server import eventually
@@ -77,6 +78,7 @@ def app(
         }
     )
     app.test_client_class = Client
+    ToyAuthenticator().add_to(app)
     app.add_url_rule("/where", view_func=public(where), methods=["GET", "POST"])
     with app.app_context():
         upgrade()
@@ -87,8 +89,7 @@ def app(
 @pytest.fixture
 def client(app: App) -> Client:
     """A client that has written nothing."""
-    client = app.test_client()
-    assert isinstance(client, Client)
+    client = reader(app)
     eventually(lambda: client.get("/where").json == "replica")
     return client
 
@@ -97,6 +98,7 @@ def reader(app: App) -> Client:
     """Another client."""
     client = app.test_client()
     assert isinstance(client, Client)
+    client.environ_base["HTTP_AUTHORIZATION"] = by("ed", "editor")["Authorization"]
     return client
 
 
