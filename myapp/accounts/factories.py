@@ -1,12 +1,16 @@
 """Users for tests and for the demo."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from flask import current_app
+from sqlalchemy import update
 
 from myapp.accounts import service
+from myapp.accounts.models import User
 from myapp.accounts.passwords import hash_password
 from myapp.core.model import Record
+from myapp.core.stores.sql import write
 
 PASSWORD = "four ducks on a pond"
 
@@ -20,6 +24,21 @@ def create_user(
     """A stored user."""
     verified = datetime.now(UTC) if is_verified else None
     return service.add_user(email, None, hash_password(password), role, verified)
+
+
+def record_for_matrix(ids: Mapping[str, str], roles: Mapping[str, str]) -> Record:
+    """Store the callers of ``myapp/test_matrix.py`` as users, unless they are stored.
+
+    :param ids: their ids, by their names.
+    :param roles: their roles; one without a role is nobody.
+    :returns: the owner.
+    """
+    known = {one["id"] for one in User.read(list(ids.values()))}
+    for name, role in roles.items():
+        if role and ids[name] not in known:
+            user = create_user(f"{name}@mail.example", role)
+            write(update(User).where(User.id == user.id).values(id=ids[name]))
+    return User.get_or_404(ids["owner"])
 
 
 def load_demo() -> int:

@@ -11,6 +11,7 @@ from myapp.core.access.caller import Caller
 from myapp.core.access.rules import rule_of
 from myapp.core.query.filters import scalar_type
 from myapp.core.scaffold.fields import FieldError, Fields
+from myapp.core.scaffold.matrix import matrix_of
 from myapp.core.scaffold.samples import FORMAT_SAMPLES, sample_bodies
 from myapp.core.scaffold.store import Imports, StoreScaffold
 from myapp.core.schema.names import snake
@@ -93,10 +94,11 @@ def render_feature(
     }
     files = {f"{name}.py": f"{name}.py.jinja" for name in FILES}
     files[f"test_{names.feature}.py"] = "test_feature.py.jinja"
-    return {
+    rendered = {
         name: TEMPLATES.get_template(template).render(context)
         for name, template in files.items()
     }
+    return {**rendered, "access.txt": matrix_of(names.url_prefix, access)}
 
 
 def caller_for(access: str) -> str:

@@ -162,11 +162,17 @@ class Tree:
         self.readme.write_text("".join(kept))
 
     def format(self, paths: Iterable[Path]) -> bool:
-        """Let black format files.
+        """Let black format the files of Python.
 
         :returns: False when black is not installed.
         """
-        command = [sys.executable, "-m", "black", "--quiet", *map(str, paths)]
+        command = [
+            sys.executable,
+            "-m",
+            "black",
+            "--quiet",
+            *(str(path) for path in paths if path.suffix == ".py"),
+        ]
         return (
             subprocess.run(command, cwd=self.root, capture_output=True).returncode == 0
         )

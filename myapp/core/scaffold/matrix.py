@@ -1,0 +1,68 @@
+"""The table of who may call which route, which ``myapp/test_matrix.py`` tries."""
+
+from collections.abc import Iterable
+
+from myapp.core.access.caller import Caller, roles_up_to
+from myapp.core.access.rules import rule_of
+
+#: The callers of the table with their roles; the first one has not said who it is. The
+#: record of a route belongs to the owner.
+CALLERS = {
+    "anonymous": "",
+    "owner": "readonly",
+    "other": "readonly",
+    "editor": "editor",
+    "admin": "admin",
+    "superuser": "superuser",
+}
+#: The statuses that refuse a caller.
+REFUSALS = (401, 403, 404)
+# The routes of a model, below its prefix.
+ROUTES = {
+    "": ("GET", "POST"),
+    "<id>": ("GET", "PUT", "PATCH", "DELETE"),
+    "batch": ("POST",),
+}
+HEAD = """\
+# Who may call: ok, the status that refuses, or none for a list without the record,
+# which belongs to the owner. MATRIX=write pytest myapp/test_matrix.py writes this.
+"""
+
+Row = tuple[str, str, list[str]]
+
+
+def lines_of(rows: Iterable[Row]) -> str:
+    """The text of the table.
+
+    :param rows: the method, the route and the cells of each line.
+    """
+    known = [*rows]
+    width = max((len(route) for _, route, _ in known), default=0)
+    lines = [line("method", "route".ljust(width), [*CALLERS])]
+    lines += [line(method, route.ljust(width), cells) for method, route, cells in known]
+    return HEAD + "".join(lines)
+
+
+def line(method: str, route: str, cells: Iterable[str]) -> str:
+    """One line of the table."""
+    padded = " ".join(f"{cell:<9}" for cell in cells)
+    return f"{method:<7} {route} {padded}".rstrip() + "\n"
+
+
+def matrix_of(prefix: str, words: str) -> str:
+    """The table of a new feature with the routes of one model.
+
+    :param words: its access words, which say nothing of the record.
+    """
+    rule = rule_of(words)
+    cells = []
+    for name, role in CALLERS.items():
+        caller = Caller(name, roles_up_to(role)) if role else None
+        refusal = "403" if role else "401"
+        cells.append("ok" if rule.allows(caller) else refusal)
+    rows = [
+        (method, f"{prefix}/{last}", cells)
+        for last, methods in ROUTES.items()
+        for method in methods
+    ]
+    return lines_of(sorted(rows, key=lambda row: (row[1], row[0])))
