@@ -86,7 +86,8 @@ class Checkout:
         """Run the tests in some places, and the tests that read the mount table."""
         look = [f"myapp/core/{name}" for name in LOOKING]
         options = ["-q", "-x", "-p", "no:cacheprovider"]
-        self.python("pytest", *options, "myapp/test_architecture.py", *look, *places)
+        whole = ("myapp/test_architecture.py", "myapp/test_matrix.py")
+        self.python("pytest", *options, *whole, *look, *places)
 
 
 @pytest.fixture
