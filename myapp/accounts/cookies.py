@@ -44,12 +44,36 @@ def prefix_of(user_id: str) -> str:
 def cookie_name() -> str:
     """The name of the cookie; the prefix makes browsers keep it for this host and for
     TLS alone (RFC 6265bis section 4.1.3.2)."""
-    return "__Host-session" if is_in_production() else "session"
+    return full_name("session")
+
+
+def full_name(name: str) -> str:
+    """The name of a cookie of ours."""
+    return f"__Host-{name}" if is_in_production() else name
 
 
 def is_in_production() -> bool:
     """Whether cookies are for TLS alone."""
     return bool(current_app.config["ENV"] == "production")
+
+
+def write_cookie(
+    response: Response, name: str, value: str, max_age: int | None
+) -> None:
+    """Set a cookie that no script reads, and no other site sends with a write.
+
+    :param name: in full.
+    :param max_age: in seconds; ``None`` until the browser closes, 0 removes it.
+    """
+    response.set_cookie(
+        name,
+        value,
+        max_age=max_age,
+        secure=is_in_production(),
+        httponly=True,
+        samesite="Lax",
+        path="/",
+    )
 
 
 def read_cookie(text: str) -> Cookie | None:
@@ -78,15 +102,7 @@ def cookie_value(user_id: str, secret: bytes) -> str:
 
 def set_cookie(response: Response, value: str, max_age: int | None) -> None:
     """Set the cookie of the session, or remove it: an age of 0."""
-    response.set_cookie(
-        cookie_name(),
-        value,
-        max_age=max_age,
-        secure=is_in_production(),
-        httponly=True,
-        samesite="Lax",
-        path="/",
-    )
+    write_cookie(response, cookie_name(), value, max_age)
     response.headers["Cache-Control"] = "no-store"
 
 

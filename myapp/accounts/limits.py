@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from flask import Response, current_app, g, request
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from myapp.accounts.cookies import is_in_production
+from myapp.accounts.cookies import full_name, write_cookie
 from myapp.accounts.models import key_of_address
 from myapp.core.http import client_network, too_many
 from myapp.core.stores.redis import Limiter, Rate, RedisKeys, parse_rate
 
 limiter = Limiter("accounts")
 known = RedisKeys("accounts")
+# The cookie of a device on which a user has signed in.
+DEVICE = "device"
 YEAR = 365 * 24 * 3600
 # How long an address counts as known, in seconds.
 KNOWN_FOR = 90 * 24 * 3600.0
@@ -58,7 +60,7 @@ def trying(what: str, email: str, user_id: str = "") -> Iterator[None]:
     g.tries |= limits.keys()
     taken = limiter.take(limits)
     if taken.refused == 1 and is_familiar(user_id, place):
-        own = hashlib.sha256(f"{account} {place}".encode()).hexdigest()[:32]
+        own = short(f"{account} {place}")
         limits = {f"{what}:familiar:{own}": rate, f"{what}:from:{place}": rate}
         taken = limiter.take(limits)
     if taken.refused >= 0:
@@ -81,20 +83,7 @@ def remember_place(response: Response, user_id: str) -> None:
     """Remember that a user has signed in here."""
     place = client_network()
     known.set(f"known:{user_id}:{short(place)}", True, seconds=KNOWN_FOR)
-    response.set_cookie(
-        device_cookie(),
-        devices().dumps(user_id),
-        max_age=YEAR,
-        secure=is_in_production(),
-        httponly=True,
-        samesite="Lax",
-        path="/",
-    )
-
-
-def device_cookie() -> str:
-    """The name of the cookie of a device."""
-    return "__Host-device" if is_in_production() else "device"
+    write_cookie(response, full_name(DEVICE), devices().dumps(user_id), YEAR)
 
 
 def devices() -> URLSafeSerializer:
@@ -106,6 +95,6 @@ def devices() -> URLSafeSerializer:
 def device_of_request() -> str:
     """The user who has signed in on this device before; empty when nobody has."""
     try:
-        return str(devices().loads(request.cookies.get(device_cookie(), "")))
+        return str(devices().loads(request.cookies.get(full_name(DEVICE), "")))
     except BadSignature:
         return ""

@@ -294,4 +294,4 @@ def check_manager(user: Record, role: str = "") -> None:
     known = caller.roles if caller else frozenset()
     is_own = caller is not None and caller.id == user.id
     if is_own or user["role"] not in known or role and role not in known:
-        raise Problem("forbidden", "This is for another user, with a higher role.")
+        raise Problem("forbidden", "You may change other users, up to your own role.")
