@@ -6,31 +6,15 @@ from typing import Any
 from flask import Response
 
 from myapp.accounts import service
-from myapp.accounts.bodies import (
-    ADDRESS,
-    LINK,
-    PROOF,
-    SIGN_IN,
-    SIGN_UP,
-    read_body,
-)
+from myapp.accounts.bodies import ADDRESS, LINK, PROOF, SIGN_IN, SIGN_UP, read_body
 from myapp.accounts.cookies import check_origin, sent_cookie, set_cookie
 from myapp.accounts.limits import remember_place
 from myapp.accounts.models import User
 from myapp.accounts.passwords import parse_cost
-from myapp.accounts.sessions import (
-    add_sessions,
-    begin_session,
-    end_session,
-)
+from myapp.accounts.sessions import add_sessions, begin_session, end_session
 from myapp.core.access import public
 from myapp.core.errors import ConfigError
-from myapp.core.rest import (
-    Resource,
-    describe,
-    feature_blueprint,
-    respond,
-)
+from myapp.core.rest import Resource, describe, feature_blueprint, respond
 from myapp.core.stores.redis import parse_rate
 
 DAY = 24 * 3600.0

@@ -3,15 +3,10 @@
 from flask import Response
 
 from myapp.accounts import service
-from myapp.accounts.bodies import (
-    USER,
-    read_body,
-)
+from myapp.accounts.bodies import USER, read_body
 from myapp.accounts.endpoints import REFUSALS, users
 from myapp.accounts.models import User
-from myapp.accounts.sessions import (
-    end_present_sessions,
-)
+from myapp.accounts.sessions import end_present_sessions
 from myapp.core.access import access
 from myapp.core.rest import (
     ModelResource,
