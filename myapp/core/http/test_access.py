@@ -64,8 +64,13 @@ def app(
     toy: ToyAuthenticator,
     redis_url: str,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[App]:
     """An application with guarded routes of each kind."""
+    for model in (PlantedNote, PlantedTicket):
+        # Guarded routes change these for the whole process; other tests have open ones.
+        monkeypatch.setattr(model, "has_scope", model.has_scope)
+        monkeypatch.setattr(model, "has_rules", model.has_rules)
     database = make_database("sqlite", tmp_path)
     app = create_app({"SQLALCHEMY_DATABASE_URI": database, "REDIS_URL": redis_url})
     app.test_client_class = Client
