@@ -21,6 +21,12 @@ FEATURES = (
         access='owner | role("admin")',
         stores=("sql",),
     ),
+    Feature(
+        "audit",
+        url_prefix="/audit",
+        access='role("admin")',
+        stores=("sql",),
+    ),
 )
 
 # Pairs (user, owner): the first feature may import the second one's `door`.

@@ -37,7 +37,7 @@ BESIDE = {"conftest", "default_config", "wsgi"}
 # the modules that only developers need, then the files outside the rooms.
 DEVELOPER, FLAT = "developer", "flat"
 ROOMS = (
-    *(DEVELOPER, FLAT, "docs", "rest", "http"),
+    *(DEVELOPER, FLAT, "docs", "audit", "rest", "http"),
     *("mail", "jobs", "stores", "model", "query", "schema", "errors", "access"),
 )
 # The modules that only commands and tests need, and a start in production does not.

@@ -8,6 +8,7 @@ myapp/test_matrix.py`` writes the files anew; read what has changed in them.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -80,6 +81,8 @@ def outcome(app: App, one: Try, caller: str, record: str) -> str:
     described = description_of(one.view, one.method)
     body = described.body if described else None
     url = one.rule.rule.replace("<id>", record).replace("<session_id>", "x")
+    url = url.replace("<uuid:user_id>", IDS["owner"])
+    url = re.sub("<uuid:[a-z_]+>", record, re.sub("<int:[a-z]+>", "1", url))
     headers = {"If-Match": "*"} if one.method in ("PUT", "PATCH", "DELETE") else {}
     role = CALLERS[caller]
     if role:

@@ -44,6 +44,9 @@ class User(SqlModel):
     sortable = ("email",)
     searchable = ("email", "name")
     unique = ("email_key",)
+    audited = True
+    # They are gone when an account is deleted.
+    unaudited = ("email", "name")
     server_properties = {
         "role": ROLE,
         "verified_at": {"type": "string", "format": "date-time"},

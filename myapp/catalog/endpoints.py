@@ -7,6 +7,7 @@ from flask import Response, request
 from myapp.catalog import jobs
 from myapp.catalog.models import Director, Movie
 from myapp.catalog.service import movie_stats
+from myapp.core.audit import history_routes
 from myapp.core.http import read_json
 from myapp.core.mail import check_address
 from myapp.core.rest import (
@@ -30,6 +31,7 @@ directors = api.namespace("directors", description="People who direct films.")
 
 routes_from_model(movies, Movie)
 routes_from_model(directors, Director)
+history_routes(movies, Movie, access='role("editor")')
 
 STATS_SCHEMA = {
     "$id": "/schemas/movie.stats.json",

@@ -52,6 +52,7 @@ class Movie(SqlModel):
     """A film."""
 
     __tablename__ = "catalog_movies"
+    audited = True
     filterable = ("title", "year", "director_id", "runtime", "price")
     sortable = ("title", "year", "runtime", "price")
     searchable = ("title", "synopsis")

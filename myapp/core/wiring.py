@@ -6,6 +6,8 @@ from typing import Any
 from flask import Blueprint, Flask
 
 from myapp.core import cli
+from myapp.core.audit import AuditLine
+from myapp.core.audit import line as audit
 from myapp.core.docs import pages
 from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.errors.startup import ConfigError
@@ -65,6 +67,7 @@ def init_app(app: Flask) -> None:
     access.init_app(app)
     context.init_app(app)
     logs.init_app(app)
+    audit.init_app(app)
     jobs_run.init_app(app)
     mail.init_app(app)
     observers: Mapping[str, Observer] = {}
@@ -170,7 +173,8 @@ def stores_of(feature: Feature, blueprint: FeatureBlueprint) -> set[str]:
         for model in getattr(namespace, "served", ())
     ]
     related = [one.model for model in served for one in model.relations.values()]
-    return {*feature.stores, *(model.__store__ for model in [*served, *related])}
+    lines = [AuditLine for model in served if model.audited]
+    return {*feature.stores, *(one.__store__ for one in [*served, *related, *lines])}
 
 
 def complete_routes(app: Flask, name: str, feature: Feature | None) -> None:

@@ -44,13 +44,17 @@ PATH_SCHEMAS: dict[str, JSON] = {
 DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
 
+def template_of(rule: Rule) -> str:
+    """The path of a route, with its variables as OpenAPI writes them: ``{id}``."""
+    return VARIABLE.sub(r"{\2}", rule.rule)
+
+
 def build_document(app: Flask) -> JSON:
     """The document of an application."""
     paths: JSON = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
         for method, operation in operations(app, rule):
-            path = VARIABLE.sub(r"{\2}", rule.rule)
-            paths.setdefault(path, {})[method] = operation
+            paths.setdefault(template_of(rule), {})[method] = operation
     schemas = app.extensions["schemas"].by_id.values()
     named: JSON = {}
     schemes = {one.name: one.scheme for one in authenticators_of(app)}

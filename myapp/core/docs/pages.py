@@ -17,7 +17,7 @@ from flask import (
 from werkzeug.routing import Rule
 
 from myapp.core.access.rules import public
-from myapp.core.docs.openapi import openapi_bytes
+from myapp.core.docs.openapi import openapi_bytes, template_of
 from myapp.core.errors.kinds import KINDS, Slug
 from myapp.core.errors.problem import Problem
 from myapp.core.http.methods import METHODS
@@ -74,7 +74,7 @@ def rule_summaries(rule: Rule) -> Iterator[dict[str, str]]:
     view = current_app.view_functions[rule.endpoint]
     resource = getattr(view, "view_class", None)
     if resource is not None:
-        path = rule.rule.replace("<", "{").replace(">", "}")
+        path = template_of(rule)
         for method in [name for name in METHODS if name in resource.methods]:
             lines = (getattr(resource, method.lower()).__doc__ or "").splitlines()
             about = lines[0] if lines else ""

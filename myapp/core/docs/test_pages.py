@@ -53,7 +53,7 @@ def test_the_index_lists_every_feature_and_route(client: Client, app: App) -> No
         assert client.get(found["docs"]).mimetype == "text/html"
         rules = [rule for rule in app.url_map.iter_rules() if rule.endpoint != "static"]
         served = {
-            (method, re.sub(r"<(\w+)>", r"{\1}", rule.rule))
+            (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
             for rule in rules
             if rule.endpoint.startswith(f"{name}.")
             for method in rule.methods - {"HEAD", "OPTIONS"}
@@ -120,7 +120,7 @@ def test_each_swagger_document_is_valid(client: Client, app: App) -> None:
             for path, operations in document["paths"].items()
         }
         for rule in app.url_map.iter_rules():
-            path = re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             if path in paths:
                 assert rule.methods - {"HEAD", "OPTIONS"} == paths[path] - {
                     "PARAMETERS"
@@ -160,7 +160,7 @@ def test_the_openapi_document_is_valid_and_whole(client: Client, app: App) -> No
     document = response.json
     OpenAPIV31SpecValidator(document).validate()
     served = {
-        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
         if description_of(app.view_functions[rule.endpoint], method)

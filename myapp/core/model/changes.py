@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from blinker import NamedSignal, Namespace
+from flask import current_app
 
 from myapp.core.errors.problem import Problem
 from myapp.core.model.record import Document, Documents
@@ -56,8 +57,13 @@ class Change:
 class Watched(Scoped):
     """Adds rules and hooks to the primitives of a store."""
 
-    #: Whether the model has a rule, a hook or a scope.
+    #: Whether the model has a rule, a hook, a scope or an audit.
     has_rules: ClassVar[bool] = False
+    #: Whether the audit gets a line for each write.
+    audited: ClassVar[bool] = False
+    #: Fields that clients read, and whose values are not in these lines, such as those
+    #: that must be gone when their record is deleted.
+    unaudited: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def check(
@@ -145,8 +151,12 @@ class Watched(Scoped):
             except Problem as problem:
                 problem.index = index
                 raise
-        cls.refuse_outside(one.after for one in changes if one.after is not None)
+        written = [one.after for one in changes if one.after is not None]
+        are_new = any(one.before is None for one in changes)
+        cls.refuse_outside(written, are_new)
         act()
+        if cls.audited and changes:
+            current_app.extensions["write_audit"](cls, changes)
         for change in changes:
             cls.after_write(change)
             after_write.send(cls, change=change)

@@ -154,7 +154,7 @@ class Declared(Watched):
         }
         cls.has_scope = cls.overrides("scope")
         rules = ("check", "before_write", "after_write", "scope")
-        cls.has_rules = any(cls.overrides(name) for name in rules)
+        cls.has_rules = cls.audited or any(cls.overrides(name) for name in rules)
         # The classes of this family are the model, its store's base, Model and this.
         store = [one for one in cls.__mro__ if issubclass(one, Declared)][-3]
         cls.lone_writes = not any(cls.overrides(name, store) for name in WRITERS)
@@ -205,6 +205,7 @@ class Declared(Watched):
             ("filterable", cls.filterable, shown, "a field that clients read"),
             ("sortable", cls.sortable, shown, "a field that clients read"),
             ("searchable", cls.searchable, shown, "a field that clients read"),
+            ("unaudited", cls.unaudited, shown, "a field that clients read"),
             ("unique", cls.unique, cls.stored_properties, "a stored field"),
             ("scoped_by", cls.scoped_by, cls.stored_properties, "a stored field"),
             ("relations", relations, cls.stored_properties, "a stored field"),

@@ -117,12 +117,19 @@ class Scoped(Storage):
         return values
 
     @classmethod
-    def refuse_outside(cls, documents: Iterable[Document]) -> None:
-        """Refuse to write a document that would not be in scope.
+    def refuse_outside(cls, documents: Iterable[Document], are_new: bool) -> None:
+        """Refuse to write a document that would not be in scope, or that the caller
+        could not write again.
 
+        :param are_new: whether they are of new records. Conditions on their ids, such
+            as those of the teams of a caller, cannot hold yet and are left out.
         :raises Problem: 403; its ``index`` is the index of the document.
         """
-        conditions = cls.conditions()
+        conditions = (*cls.conditions(), *cls.writer_conditions())
+        if are_new:
+            conditions = tuple(
+                one for one in conditions if one.field != "id" or one is NOTHING
+            )
         for index, document in enumerate(documents if conditions else ()):
             if not cls.obeys(document, conditions):
                 problem = Problem(
@@ -138,12 +145,18 @@ class Scoped(Storage):
         :param documents: as they are stored.
         :raises Problem: 403; its ``index`` is the index of the document.
         """
-        context = current_context(cls) if cls.has_scope else None
-        if context is None or context.writers in (None, context.readers):
-            return
-        conditions = cls.conditions_of(context.writers, context.caller)
+        conditions = cls.writer_conditions()
         for index, document in enumerate(documents if conditions else ()):
             if not cls.obeys(document, conditions):
                 problem = Problem("forbidden", "You may read this record only.")
                 problem.index = index
                 raise problem
+
+    @classmethod
+    def writer_conditions(cls) -> Conditions:
+        """The conditions of the records that this request may write, where they are not
+        those of the records that it may read."""
+        context = current_context(cls) if cls.has_scope else None
+        if context is None or context.writers in (None, context.readers):
+            return ()
+        return cls.conditions_of(context.writers, context.caller)

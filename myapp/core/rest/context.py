@@ -60,7 +60,7 @@ def guard_model(app: Flask, view: Any, method: str, rule: Rule) -> None:
         raise LookupError(f"{view}: of {rule.meaning} one may depend on the record")
     if method == "GET":
         known = readers_table(app).get(model)
-        readers_table(app)[model] = rule if known is None else known | rule
+        rule = readers_table(app)[model] = rule if known is None else known | rule
     if several or method == "GET" and not rule.is_public:
         model.has_scope = model.has_rules = True
 
@@ -72,7 +72,7 @@ def path_values(model: type[Model]) -> dict[str, Any]:
     """
     found = {}
     for name, value in (request.view_args or {}).items():
-        if name != "id":
+        if name in model.scoped_by:
             field = model.stored_properties[name]
             try:
                 found[name] = filters.parser(field)(str(value))
