@@ -27,7 +27,13 @@ FEATURES = (
         access='role("admin")',
         stores=("sql",),
     ),
+    Feature(
+        "teams",
+        url_prefix="/teams",
+        access='member | role("admin")',
+        write_access='leader | role("admin")',
+    ),
 )
 
 # Pairs (user, owner): the first feature may import the second one's `door`.
-DOORS: frozenset[tuple[str, str]] = frozenset()
+DOORS = frozenset({("teams", "accounts")})

@@ -1,0 +1,25 @@
+"""What other features may ask of accounts."""
+
+from collections.abc import Callable
+from typing import Any
+
+from myapp.accounts.models import User
+from myapp.core.model import Change, after_write, unscoped
+
+
+def is_user(id: str) -> bool:
+    """Whether a user has this id, whoever calls."""
+    with unscoped():
+        return bool(User.read([id]))
+
+
+def when_deleted(act: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let a function be called with the id of each user that is deleted, in the same
+    transaction. A decorator."""
+
+    def hear(_sender: Any, change: Change) -> None:
+        if change.after is None and change.before is not None:
+            act(change.before["id"])
+
+    after_write.connect(hear, sender=User, weak=False)
+    return act

@@ -1,0 +1,31 @@
+"""Teams for tests, and for the demo."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from myapp.core.model import Record
+from myapp.teams.models import Team, add_member
+
+
+def team_body(number: int) -> dict[str, Any]:
+    """A valid body with every field."""
+    return {"title": f"Team {number}"}
+
+
+def create_team(members: Mapping[str, bool]) -> Record:
+    """A stored team.
+
+    :param members: the ids of its members, and whether each leads it.
+    """
+    team = Team.create({"title": "Restoration"})
+    for user_id, is_leader in members.items():
+        add_member(team.id, user_id, is_leader)
+    return team
+
+
+def record_for_matrix(ids: Mapping[str, str], _roles: Mapping[str, str]) -> Record:
+    """A team that is led by the caller called owner.
+
+    :param ids: the ids of the callers.
+    """
+    return create_team({ids["owner"]: True})

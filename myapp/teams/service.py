@@ -1,0 +1,60 @@
+"""The rules of teams."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from myapp.accounts import door
+from myapp.core.errors import Problem, problem_at
+from myapp.core.model import Record, equal, unscoped
+from myapp.core.query import ListQuery
+from myapp.core.stores.sql import sql
+from myapp.teams.models import MEMBERS, Membership
+
+
+def member_of(team_id: str, user_id: str) -> str:
+    """The id of the membership of a user, in a team of this caller.
+
+    :raises Problem: 404.
+    """
+    same = (equal("team_id", team_id), equal("user_id", user_id))
+    found = Membership.list(ListQuery(same, limit=1)).items
+    if not found:
+        raise Problem("not-found")
+    return str(found[0]["id"])
+
+
+def check_user(user_id: str) -> None:
+    """Refuse a member who is no user.
+
+    :raises Problem: 422.
+    """
+    if not door.is_user(user_id):
+        error = problem_at("/user_id", "refers to nothing", "reference")
+        raise Problem("unprocessable", errors=[error])
+
+
+def protect_last_leader(member: Record) -> None:
+    """Refuse to let the last leader of a team go, also when two go at once: the rows of
+    all leaders are locked until the end of this transaction.
+
+    :raises Problem: 409.
+    """
+    leaders = (
+        select(MEMBERS.c.id)
+        .where(MEMBERS.c.team_id == member["team_id"], MEMBERS.c.is_leader)
+        .order_by(MEMBERS.c.id)
+        .with_for_update()
+    )
+    if not set(sql.session.connection().scalars(leaders)) - {member.id}:
+        raise Problem("conflict", "This is the last leader of the team.")
+
+
+@door.when_deleted
+def leave_all_teams(user_id: str) -> None:
+    """Delete the memberships of a user. A team without a leader is left to admins."""
+    with unscoped():
+        asked: Any = select(MEMBERS).where(MEMBERS.c.user_id == user_id)
+        found = sql.session.connection().execute(asked).all()
+        if found:
+            Membership.discard([dict(row._mapping) for row in found])

@@ -1,0 +1,160 @@
+"""Teams over HTTP: the contract, and who may do what."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import uuid_utils
+
+from myapp.accounts.factories import create_user
+from myapp.core.http import App
+from myapp.core.stores import commit
+from myapp.core.testing import Client, ResourceContract, ToyAuthenticator, by
+from myapp.teams.factories import create_team, team_body
+from myapp.teams.models import Team
+
+ROOT = by("00000000-0000-7000-8000-000000000009", "admin")
+NAMES = ("lea", "mia", "zoe", "kim")
+
+
+class TestTeams(ResourceContract):
+    """Teams keep the contract."""
+
+    url = "/teams/"
+    model = Team
+    body = team_body
+    caller = "00000000-0000-7000-8000-000000000001"
+    stranger = "00000000-0000-7000-8000-000000000002"
+
+
+@pytest.fixture
+def client(app: App) -> Iterator[Any]:
+    with ToyAuthenticator().added_to(app):
+        yield app.test_client()
+
+
+def make_users(app: App) -> dict[str, str]:
+    """The ids of some users."""
+    with app.app_context():
+        made = {name: create_user(f"{name}@mail.example").id for name in NAMES}
+        commit()
+    return made
+
+
+def make_team(client: Client, users: dict[str, str]) -> str:
+    """The URL of a team that lea leads, and to which mia belongs."""
+    lea = by(users["lea"])
+    team = client.post("/teams/", json={"title": "Restoration"}, headers=lea).json
+    place = f"/teams/{team['id']}"
+    body = {"user_id": users["mia"]}
+    client.post(f"{place}/members/", json=body, headers=lea)
+    return place
+
+
+def members(client: Client, place: str, caller: dict[str, str]) -> dict[str, bool]:
+    """The members of a team, and whether each leads it."""
+    items = client.get(f"{place}/members/", headers=caller).json["items"]
+    return {one["user_id"]: one["is_leader"] for one in items}
+
+
+def test_who_makes_a_team_leads_it_and_adds_members(client: Client, app: App) -> None:
+    users = make_users(app)
+    place = make_team(client, users)
+    lea, mia = by(users["lea"]), by(users["mia"])
+    assert members(client, place, mia) == {users["lea"]: True, users["mia"]: False}
+    body = {"user_id": users["zoe"], "is_leader": True}
+    added = client.post(f"{place}/members/", json=body, headers=lea)
+    assert added.headers["Location"] == f"{place}/members/{users['zoe']}"
+    assert added.json["team_id"] == place.rpartition("/")[2]
+    client.post(f"{place}/members/", json=body, headers=lea, expect=409)
+    zoe = by(users["zoe"])
+    assert client.get(added.headers["Location"], headers=zoe).json == added.json
+    client.patch(place, json={"title": "Repair"}, headers=zoe)
+    client.delete(added.headers["Location"], headers=lea)
+    client.get(place, headers=zoe, expect=404)
+
+
+def test_a_member_reads_and_a_stranger_knows_nothing(client: Client, app: App) -> None:
+    users = make_users(app)
+    place = make_team(client, users)
+    mia, zoe = by(users["mia"]), by(users["zoe"])
+    own = f"{place}/members/{users['mia']}"
+    body = {"user_id": users["kim"]}
+    for caller, status in ((mia, 403), (zoe, 404), ({}, 401)):
+        client.patch(place, json={"title": "x"}, headers=caller, expect=status)
+        client.delete(place, headers=caller, expect=status)
+        client.post(f"{place}/members/", json=body, headers=caller, expect=status)
+        rank = {"is_leader": True}
+        client.patch(own, json=rank, headers=caller, expect=status)
+        client.delete(own, headers=caller, expect=status)
+        seen = 200 if caller is mia else status
+        for url in (place, f"{place}/members/", own):
+            client.get(url, headers=caller, expect=seen)
+    assert client.get("/teams/", headers=zoe).json["items"] == []
+    assert len(client.get("/teams/", headers=mia).json["items"]) == 1
+    assert members(client, place, ROOT) == {users["lea"]: True, users["mia"]: False}
+    client.patch(own, json={"is_leader": True}, headers=ROOT)
+    client.delete(place, headers=mia)
+
+
+def test_members_of_one_team_are_not_reached_by_another(
+    client: Client, app: App
+) -> None:
+    users = make_users(app)
+    mine, lea = make_team(client, users), by(users["lea"])
+    with app.app_context():
+        other = create_team({users["zoe"]: True, users["lea"]: False})
+        commit()
+    place = f"/teams/{other.id}/members/{users['mia']}"
+    client.get(place, headers=lea, expect=404)
+    client.delete(place, headers=lea, expect=404)
+    body = {"user_id": users["mia"]}
+    client.post(f"/teams/{other.id}/members/", json=body, headers=lea, expect=403)
+    moved = body | {"team_id": str(other.id)}
+    client.post(f"{mine}/members/", json=moved, headers=lea, expect=400)
+
+
+def test_a_member_is_a_user_and_the_last_leader_stays(client: Client, app: App) -> None:
+    users = make_users(app)
+    place, lea = make_team(client, users), by(users["lea"])
+    nobody = {"user_id": str(uuid_utils.uuid7())}
+    problem = client.post(f"{place}/members/", json=nobody, headers=lea, expect=422)
+    assert problem.json["errors"][0]["pointer"] == "/user_id"
+    own = f"{place}/members/{users['lea']}"
+    client.delete(own, headers=lea, expect=409)
+    client.patch(own, json={"is_leader": False}, headers=lea, expect=409)
+    client.patch(own, json={"is_leader": True}, headers=lea)
+    stale = lea | {"If-Match": '"7-0"'}
+    client.delete(f"{place}/members/{users['mia']}", headers=stale, expect=412)
+
+
+def test_a_deleted_user_belongs_to_no_team(client: Client, app: App) -> None:
+    users = make_users(app)
+    place = make_team(client, users)
+    client.delete(f"/accounts/users/{users['mia']}", headers=ROOT)
+    assert members(client, place, ROOT) == {users["lea"]: True}
+    client.delete(f"/accounts/users/{users['lea']}", headers=ROOT)
+    assert members(client, place, ROOT) == {}
+
+
+def test_two_leaders_who_go_at_once_leave_one(own_app: App) -> None:
+    ToyAuthenticator().add_to(own_app)
+    users = make_users(own_app)
+    for _ in range(4):
+        with own_app.app_context():
+            team = create_team({users["lea"]: True, users["mia"]: True})
+            commit()
+
+        def leave(name: str) -> int:
+            mine: Any = own_app.test_client()
+            url = f"/teams/{team.id}/members/{users[name]}"
+            sent = {"method": "DELETE", "headers": by(users[name])}
+            return int(super(Client, mine).open(url, **sent).status_code)
+
+        with ThreadPoolExecutor(2) as pool:
+            statuses = sorted(pool.map(leave, ("lea", "mia")))
+        # The one who comes second is no leader any more, or the last one.
+        assert statuses[0] == 204 and statuses[1] in (404, 409), statuses
+        left = members(own_app.test_client(), f"/teams/{team.id}", ROOT)
+        assert list(left.values()) == [True]
