@@ -97,6 +97,9 @@ class Config:
     # smtp+starttls:// or smtps://, such as smtps://name:password@mail.example; empty
     # means that mails wait in production, and are shown at /dev/mail elsewhere.
     SMTP_URL = ""
+    # Where users reach this server, such as https://films.example, for the links in
+    # mails; without it they have none. `make run` sets it.
+    PUBLIC_URL = ""
     # The sender of mails, such as "Films <films@mail.example>".
     MAIL_FROM = ""
     # Seconds that the kept response of an Idempotency-Key is stored.

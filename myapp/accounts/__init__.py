@@ -1,7 +1,7 @@
 """Accounts: who the users are, how they sign in, and what their role lets them do."""
 
 # They add its commands, its jobs and more routes.
-from myapp.accounts import cli, endpoints_me, endpoints_users, jobs  # noqa: F401
+from myapp.accounts import cli, endpoints_me, endpoints_users, jobs, pages  # noqa: F401
 from myapp.accounts.endpoints import blueprint
 
 __all__ = ["blueprint"]

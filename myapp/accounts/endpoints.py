@@ -19,7 +19,6 @@ from myapp.core.stores.redis import parse_rate
 
 DAY = 24 * 3600.0
 SETTINGS: dict[str, Any] = {
-    "PUBLIC_URL": "",
     "SIGN_UP_ROLE": "readonly",
     "PASSWORD_MIN_LENGTH": 15,
     # Memory in KiB, passes and lanes of Argon2id: the least that OWASP recommends.

@@ -2,6 +2,7 @@
 and the names of the shell."""
 
 import logging
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,9 @@ def dev(host: str, port: int, jobs: bool) -> None:
     if is_running_from_reloader():
         serve()
         return
+    # The links in mails; the processes that serve and work inherit it.
+    app.config["PUBLIC_URL"] = app.config["PUBLIC_URL"] or f"http://{host}:{port}"
+    os.environ["MYAPP_PUBLIC_URL"] = app.config["PUBLIC_URL"]
     server = open_socket(host, port)
     for store in registered_stores():
         store.upgrade()

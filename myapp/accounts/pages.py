@@ -1,0 +1,55 @@
+"""The pages of accounts: plain HTML, and one script that sends its forms as JSON.
+
+A form states in its attributes where it goes and what comes then; the routes of
+accounts do the work, as for any other client.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from flask import Response, send_file
+
+from myapp.accounts.endpoints import blueprint
+from myapp.accounts.models import User
+from myapp.accounts.sessions import sessions_of
+from myapp.core.access import caller_id, public
+from myapp.core.docs import page
+from myapp.core.model import unscoped
+
+SCRIPT = Path(__file__).with_name("pages.js")
+#: The pages that anybody sees. Mails have links to the last three.
+PAGES = ("sign-in", "register", "forgot", "verify", "reset", "move")
+
+
+@blueprint.get("/")
+@public
+def account_page() -> Response:
+    """Show one's own account and its sessions, or the way to sign in."""
+    with unscoped():
+        found = User.read([caller_id()]) if caller_id() else []
+    if not found:
+        return page("accounts/pages/nobody.html")
+    user = User.show(found[0])
+    sessions = sessions_of(user["id"])
+    return page("accounts/pages/account.html", user=user, sessions=sessions)
+
+
+def page_of(name: str) -> Any:
+    """A view function that shows a page."""
+
+    @public
+    def show() -> Response:
+        return page(f"accounts/pages/{name}.html")
+
+    return show
+
+
+for name in PAGES:
+    blueprint.add_url_rule(f"/{name}", f"page_{name}", page_of(name))
+
+
+@blueprint.get("/pages.js")
+@public
+def pages_script() -> Response:
+    """The script of the pages."""
+    return send_file(SCRIPT)
