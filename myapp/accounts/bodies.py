@@ -4,6 +4,7 @@ from myapp.accounts.cookies import check_origin
 from myapp.accounts.links import TOKEN
 from myapp.accounts.models import EMAIL, NAME, ROLE, User
 from myapp.accounts.passwords import PASSWORD
+from myapp.accounts.totp import CODE
 from myapp.core.http import read_json
 from myapp.core.schema import JSON, Validator
 
@@ -37,8 +38,13 @@ SIGN_UP = body_schema(
 SIGN_IN = body_schema(
     "sign in",
     {"email": ADA, "password": SECRET},
-    {"email": EMAIL, "password": PASSWORD, "remember": {"type": "boolean"}},
-    ("remember",),
+    {
+        "email": EMAIL,
+        "password": PASSWORD,
+        "remember": {"type": "boolean"},
+        "code": {**CODE, "description": "Of the second factor, where there is one."},
+    },
+    ("remember", "code"),
 )
 ADDRESS = body_schema("an address", {"email": ADA}, {"email": EMAIL})
 PROOF = body_schema(
@@ -58,6 +64,26 @@ NEW_EMAIL = body_schema(
     {"email": EMAIL, "password": PASSWORD},
 )
 ONLY_PASSWORD = body_schema("a password", {"password": SECRET}, {"password": PASSWORD})
+ONLY_CODE = body_schema("a code", {"code": "123456"}, {"code": CODE})
+FACTOR: JSON = {
+    "$id": "/schemas/account.second-factor.json",
+    "title": "What an authenticator app needs",
+    "type": "object",
+    "properties": {
+        "secret": {"type": "string"},
+        "uri": {"type": "string", "description": "The same, with the names, for apps."},
+    },
+    "required": ["secret", "uri"],
+    "additionalProperties": False,
+}
+RECOVERY: JSON = {
+    "$id": "/schemas/account.recovery-codes.json",
+    "title": "Codes for a sign-in without the app, each for one",
+    "type": "object",
+    "properties": {"recovery_codes": {"type": "array", "items": {"type": "string"}}},
+    "required": ["recovery_codes"],
+    "additionalProperties": False,
+}
 ME = body_schema(
     "a name", {"name": "Ada"}, {"name": {**NAME, "type": ["string", "null"]}}
 )
@@ -101,7 +127,7 @@ validators = {
     schema["$id"]: Validator(schema)
     for schema in (
         *(SIGN_UP, SIGN_IN, ADDRESS, PROOF, LINK, NEW_PASSWORD, NEW_EMAIL),
-        *(ONLY_PASSWORD, ME, USER),
+        *(ONLY_PASSWORD, ONLY_CODE, ME, USER),
     )
 }
 

@@ -7,11 +7,11 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from myapp.accounts import service
+from myapp.accounts import second_factor, service
 from myapp.accounts.endpoints import blueprint
 from myapp.accounts.factories import load_demo
 from myapp.accounts.models import User, find_user, read_address
-from myapp.accounts.passwords import check_password, hash_password
+from myapp.accounts.passwords import check_password, hash_password, words_of
 from myapp.core.errors import Problem
 from myapp.core.model import Record
 from myapp.core.query import ListQuery
@@ -70,7 +70,7 @@ def create(email: str, role: str, name: str | None) -> None:
         address = read_address(email)
         if find_user(address) is not None:
             raise click.ClickException(f"there is a user {address} already")
-        hashed = ask_password(service.words_of(address, name))
+        hashed = ask_password(words_of(address, name))
         role = role or current_app.config["SIGN_UP_ROLE"]
         made = service.add_user(address, name, hashed, role, datetime.now(UTC))
     except Problem as problem:
@@ -108,12 +108,21 @@ def set_password(email: str) -> None:
     """Set the password of a user, verify its address, and sign it out everywhere."""
     user = user_named(email)
     try:
-        hashed = ask_password(service.words_of(user["email"], user["name"]))
+        hashed = ask_password(words_of(user["email"], user["name"]))
     except Problem as problem:
         raise told(problem) from problem
     service.set_password(user, hashed)
     commit()
     click.echo(f"{email}  has a new password")
+
+
+@users.command("drop-second-factor")
+@click.argument("email")
+def drop_second_factor(email: str) -> None:
+    """Turn the second factor of a user off, who has lost it, and sign it out."""
+    second_factor.drop_factor(user_named(email))
+    commit()
+    click.echo(f"{email}  has no second factor")
 
 
 @users.command("disable")

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response
 
-from myapp.accounts import service
+from myapp.accounts import second_factor, service
 from myapp.accounts.bodies import ADDRESS, LINK, PROOF, SIGN_IN, SIGN_UP, read_body
 from myapp.accounts.cookies import check_origin, sent_cookie, set_cookie
 from myapp.accounts.limits import remember_place
@@ -18,8 +18,10 @@ from myapp.core.rest import Resource, describe, feature_blueprint, respond
 from myapp.core.stores.redis import parse_rate
 
 DAY = 24 * 3600.0
+SECOND_FACTOR_ROLES: list[str] = []
 SETTINGS: dict[str, Any] = {
     "SIGN_UP_ROLE": "readonly",
+    "SECOND_FACTOR_ROLES": SECOND_FACTOR_ROLES,
     "PASSWORD_MIN_LENGTH": 15,
     # Memory in KiB, passes and lanes of Argon2id: the least that OWASP recommends.
     "PASSWORD_COST": "19456/2/1",
@@ -58,6 +60,8 @@ def set_up(app: Any) -> None:
             raise ConfigError(f"{name}: {error}") from error
     if app.config["SIGN_UP_ROLE"] not in app.config["ROLES"]:
         raise ConfigError("SIGN_UP_ROLE is not in ROLES")
+    if not set(app.config["SECOND_FACTOR_ROLES"]) <= set(app.config["ROLES"]):
+        raise ConfigError("SECOND_FACTOR_ROLES names a role that is not in ROLES")
     add_sessions(app)
 
 
@@ -96,11 +100,11 @@ class Session(Resource):
     def post(self) -> Response:
         """Sign in; the cookie in the response is the session."""
         body = read_body(SIGN_IN)
-        user = service.sign_in(body["email"], body["password"])
+        user = service.sign_in(body["email"], body["password"], body.get("code"))
         response = respond(user.as_json(), 201)
         remember_place(response, user.id)
         begin_session(
-            *(response, user.id, user.version, user["role"]),
+            *(response, user.id, user.version, second_factor.role_of_session(user)),
             bool(body.get("remember")),
         )
         return response

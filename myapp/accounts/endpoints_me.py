@@ -4,13 +4,16 @@ from typing import Any
 
 from flask import Response
 
-from myapp.accounts import service
+from myapp.accounts import second_factor, service, totp
 from myapp.accounts.bodies import (
     EXPORT,
+    FACTOR,
     ME,
     NEW_EMAIL,
     NEW_PASSWORD,
+    ONLY_CODE,
     ONLY_PASSWORD,
+    RECOVERY,
     SESSIONS,
     read_body,
 )
@@ -74,9 +77,64 @@ class MyPassword(ModelResource):
         cookie."""
         body, user = read_body(NEW_PASSWORD), me()
         service.change_password(user, body["old_password"], body["new_password"])
-        response = respond(None, 204)
-        begin_session(response, user.id, user.version, user["role"], False)
-        return response
+        return with_new_session(respond(None, 204), user)
+
+
+@accounts.route("/me/second-factor")
+@access("owner")
+class MyFactor(ModelResource):
+    """One's own second factor."""
+
+    model = User
+    kept_responses = None
+
+    @describe({200: FACTOR}, body=ONLY_PASSWORD, errors=(404, 409, *REFUSALS))
+    def post(self) -> dict[str, str]:
+        """Ask for the secret of a second factor; a code of the app turns it on."""
+        user = second_factor.ask_for_factor(me(), read_body(ONLY_PASSWORD)["password"])
+        uri = totp.uri_of(user["totp_waits"], user["email"])
+        return {"secret": user["totp_waits"], "uri": uri}
+
+
+@accounts.route("/me/second-factor/confirmation")
+@access("owner")
+class MyFactorConfirmation(ModelResource):
+    """The code that turns one's own second factor on."""
+
+    model = User
+    kept_responses = None
+
+    @describe({200: RECOVERY}, body=ONLY_CODE, errors=(404, 409, *REFUSALS))
+    def post(self) -> Response:
+        """Turn the second factor on. All other sessions end; the recovery codes are
+        told once."""
+        user = me()
+        codes = second_factor.confirm_factor(user, read_body(ONLY_CODE)["code"])
+        return with_new_session(respond({"recovery_codes": codes}), user)
+
+
+@accounts.route("/me/second-factor/removal")
+@access("owner")
+class MyFactorRemoval(ModelResource):
+    """The end of one's own second factor."""
+
+    model = User
+    kept_responses = None
+
+    @describe({204: None}, body=ONLY_PASSWORD, errors=(404, 409, *REFUSALS))
+    def post(self) -> Response:
+        """Turn the second factor off; all other sessions end."""
+        user = me()
+        service.prove_again(user, read_body(ONLY_PASSWORD)["password"])
+        second_factor.drop_factor(user)
+        return with_new_session(respond(None, 204), user)
+
+
+def with_new_session(response: Response, user: Record) -> Response:
+    """A response that begins another session of the user who calls."""
+    role = second_factor.role_of_session(user)
+    begin_session(response, user.id, user.version, role, False)
+    return response
 
 
 @accounts.route("/me/email")

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import CHAR, ForeignKey, select
+from sqlalchemy import CHAR, JSON, ForeignKey, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from myapp.core.access import Caller
 from myapp.core.errors import problem_at
 from myapp.core.mail import check_address
-from myapp.core.model import NOTHING, Record, equal
+from myapp.core.model import NOTHING, Computed, Record, equal
 from myapp.core.stores.sql import Id, SqlModel, UtcDateTime, Varchar, rows, sql
 
 # The longest address that mail servers take (RFC 5321 section 4.5.3.1.3).
@@ -52,8 +52,19 @@ class User(SqlModel):
         "verified_at": {"type": "string", "format": "date-time"},
         "email_key": EMAIL,
         "password_hash": {"type": "string", "maxLength": 200},
+        "totp_secret": {"type": "string", "maxLength": 64},
+        "totp_waits": {"type": "string", "maxLength": 64},
+        "recovery_codes": {"type": "array", "items": {"type": "string"}},
     }
-    hidden = ("email_key", "password_hash")
+    hidden = (
+        *("email_key", "password_hash"),
+        *("totp_secret", "totp_waits", "recovery_codes"),
+    )
+    computed = {
+        "has_second_factor": Computed(
+            {"type": "boolean"}, lambda user: user["totp_secret"] is not None
+        )
+    }
 
     write_schema = {
         "$id": "/schemas/user.write.json",
@@ -71,6 +82,11 @@ class User(SqlModel):
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     email_key: Mapped[str] = mapped_column(Varchar(MOST_IN_ADDRESS))
     password_hash: Mapped[str] = mapped_column(Varchar(200))
+    # The secret of the second factor, and one that is not confirmed yet.
+    totp_secret: Mapped[str | None] = mapped_column(Varchar(64))
+    totp_waits: Mapped[str | None] = mapped_column(Varchar(64))
+    # The digests of the codes that are left.
+    recovery_codes: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
 
     @classmethod
     def related(cls, caller: Caller, relation: str) -> Any:

@@ -1,6 +1,7 @@
 // Sends the forms of the pages of accounts as JSON. A form states data-method and
 // data-url, where it goes; data-token, that the token in the address of this page, after
-// #, is sent along; data-next, the page that comes then; data-done, a text to show.
+// #, is sent along; data-next, the page that comes then; data-done, a text to show, with
+// the members of the answer that data-show names below it.
 const token = location.hash.slice(1);
 // A token does not stay in the address, where others may see it.
 if (token) history.replaceState(null, "", location.pathname);
@@ -23,6 +24,15 @@ function told(problem) {
   return [problem.detail, ...errors].join("\n");
 }
 
+// Fields that are asked for once the server names them, such as a code.
+function showMore(form, problem) {
+  for (const error of problem.errors || []) {
+    for (const part of form.querySelectorAll("[data-when]")) {
+      if (part.dataset.when === error.pointer) part.hidden = false;
+    }
+  }
+}
+
 async function submit(event) {
   event.preventDefault();
   const form = event.target;
@@ -43,10 +53,12 @@ async function submit(event) {
     out.className = response.ok ? "done" : "failed";
     if (!response.ok) {
       out.textContent = told(body);
+      showMore(form, body);
     } else if (form.dataset.next) {
       location.assign(form.dataset.next);
     } else {
-      out.textContent = form.dataset.done;
+      const names = (form.dataset.show || "").split(" ");
+      out.textContent = [form.dataset.done, ...names.flatMap((name) => body[name] || [])].join("\n");
       form.reset();
     }
   } catch {

@@ -178,3 +178,8 @@ def run_at(text: str, place: int) -> int:
             length += 1
         longest = max(longest, length)
     return longest
+
+
+def words_of(email: str, name: str | None) -> list[str]:
+    """The words of which a password must not be made."""
+    return [email, name or "", current_app.name]

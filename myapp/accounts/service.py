@@ -9,7 +9,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import select
 
-from myapp.accounts import jobs, links
+from myapp.accounts import jobs, links, totp
 from myapp.accounts.limits import trying
 from myapp.accounts.models import User, find_user, key_of_address, read_address
 from myapp.accounts.passwords import (
@@ -17,6 +17,7 @@ from myapp.accounts.passwords import (
     hash_password,
     is_outdated,
     is_password,
+    words_of,
 )
 from myapp.accounts.sessions import end_present_sessions, end_sessions
 from myapp.core.access import current_caller
@@ -32,10 +33,7 @@ DEMO_DOMAIN = "@demo.example"
 
 
 def user_of(id: str) -> Record:
-    """The user with an id, whoever calls.
-
-    :raises Problem: 404.
-    """
+    """The user with an id, whoever calls; a problem, 404, when there is none."""
     with unscoped():
         return User.get_or_404(id)
 
@@ -44,11 +42,6 @@ def write_user(user: Record, **fields: Any) -> Record:
     """Change fields of a user, whoever calls."""
     with unscoped():
         return user.write(fields)
-
-
-def words_of(email: str, name: str | None) -> list[str]:
-    """The words of which a password must not be made."""
-    return [email, name or "", current_app.name]
 
 
 def sign_up(email: str, password: str, name: str | None) -> None:
@@ -98,16 +91,18 @@ def add_user(
     return Record(User, document)
 
 
-def sign_in(email: str, password: str) -> Record:
+def sign_in(email: str, password: str, code: str | None = None) -> Record:
     """The user of an address and a password.
 
-    :raises Problem: 401, the same for whatever reason; 429.
+    :param code: of the second factor, for a user who has one.
+    :raises Problem: 401, the same for every reason but the code; 429.
     """
     user = find_user(email)
     with trying("sign-in", email, user.id if user else ""):
         is_right = is_password(password, user["password_hash"] if user else None)
         if user is None or not is_right or not may_sign_in(user):
             raise Problem("unauthorized", "The address or the password is wrong.")
+        totp.check_code(user, code)
     if is_outdated(user["password_hash"]):
         write_user(user, password_hash=hash_password(password))
     return user
@@ -131,8 +126,7 @@ def verify(token: str, password: str) -> None:
     """
     link = links.find_link(token, links.VERIFY)
     user = user_of(link.user_id)
-    with trying("sign-in", user["email"], user.id):
-        prove(user, password)
+    prove_again(user, password)
     links.use_link(token, links.VERIFY)
     write_user(user, verified_at=datetime.now(UTC))
 
@@ -145,6 +139,15 @@ def prove(user: Record, password: str) -> None:
     if not is_password(password, user["password_hash"]):
         error = problem_at("/password", "is wrong", "password")
         raise Problem("unprocessable", "The password is wrong.", errors=[error])
+
+
+def prove_again(user: Record, password: str) -> None:
+    """Check the password of a user who has signed in; a wrong one counts as a try.
+
+    :raises Problem: 422; 429.
+    """
+    with trying("sign-in", user["email"], user.id):
+        prove(user, password)
 
 
 def ask_for_reset(email: str) -> None:
@@ -203,8 +206,7 @@ def ask_for_email(user: Record, email: str, password: str) -> None:
     :raises Problem: 422 for a wrong password, or a text that is no address; 429.
     """
     address = read_address(email)
-    with trying("sign-in", user["email"], user.id):
-        prove(user, password)
+    prove_again(user, password)
     with trying("sign-up", address):
         jobs.mail_link.later(user.id, links.MOVE, address)
     jobs.tell.later(user["email"], "moving")
@@ -234,8 +236,7 @@ def delete_account(user: Record, password: str) -> None:
 
     :raises Problem: 409 for the last superuser; 422 for a wrong password; 429.
     """
-    with trying("sign-in", user["email"], user.id):
-        prove(user, password)
+    prove_again(user, password)
     delete_user(user)
     jobs.tell.later(user["email"], "deleted")
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pyotp
 import pytest
 
 from myapp.accounts.factories import PASSWORD, create_user
@@ -140,3 +141,29 @@ def test_a_wrong_password_is_told_on_the_page(
             page.wait_for_selector("output.failed")
             told = page.inner_text("output")
     assert told == "The address or the password is wrong."
+
+
+@pytest.mark.external
+def test_a_second_factor_is_turned_on_and_asked_for(
+    own_app: App, live_server: str, chromium: Any
+) -> None:
+    with own_app.app_context():
+        create_user(ADA)
+        commit()
+    with pytest.raises(AssertionError, match="401 for"):
+        with Tab(chromium, live_server, "account-factor") as tab:
+            page = sign_in(tab, ADA, PASSWORD)
+            send(page, "#factor-secret", password=PASSWORD)
+            page.wait_for_selector("#factor-secret output.done")
+            secret = page.inner_text("#factor-secret output").splitlines()[1]
+            send(page, "#factor-code", code=pyotp.TOTP(secret).now())
+            page.wait_for_selector("#factor-code output.done")
+            codes = page.inner_text("#factor-code output").splitlines()[1:]
+            assert len(codes) == 10
+            page = tab.open("/accounts/sign-in")
+            send(page, email=ADA, password=PASSWORD)
+            page.wait_for_selector("[data-when='/code']:visible")
+            send(page, code=codes[0])
+            page.wait_for_selector("#sessions")
+            assert page.get_by_text("Turn it off").count() == 1
+    assert all("401" in one for one in tab.complaints), tab.complaints

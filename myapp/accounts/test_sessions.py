@@ -219,8 +219,8 @@ def test_a_sign_in_that_was_under_way_while_the_role_changed_is_refused(
     user = make(app)
     known = service.sign_in
 
-    def slow(email: str, password: str) -> Any:
-        found = known(email, password)
+    def slow(email: str, password: str, code: str | None) -> Any:
+        found = known(email, password, code)
         with app.app_context():
             end_sessions(user, found.version + 1)
         return found
