@@ -123,7 +123,10 @@ def test_new_features_pass_their_tests_and_leave_nothing(
         checkout.python(
             *new, name, "--store", store, "--schema", str(schema), *references
         )
-    made = ("invoices", "receipts", "boxes", "crates")
+    owned = ("--field", "text:string(50)", "--owned")
+    checkout.python(*new, "diaries", "--store", "sql", *owned, "--model", "Diary")
+    checkout.python(*new, "memos", "--store", "redis", *owned)
+    made = ("invoices", "receipts", "boxes", "crates", "diaries", "memos")
     checkout.python("black", "--check", "--quiet", ".")
     checkout.python("flake8")
     checkout.python("mypy")

@@ -40,7 +40,8 @@ def this_tree() -> Tree:
 @click.option("--ref", "references", multiple=True, help="director:catalog.directors")
 @click.option("--schema", type=click.Path(path_type=Path), help="A JSON Schema.")
 @click.option("--model", default="", help="The class, if the singular is irregular.")
-@click.option("--access", default="public", help="'owner | role(\"admin\")'")
+@click.option("--owned", is_flag=True, help="Each record belongs to who makes it.")
+@click.option("--access", default="", help="'signed_in', or 'role(\"editor\")'")
 @with_appcontext
 def new_feature(
     name: str,
@@ -49,6 +50,7 @@ def new_feature(
     references: tuple[str, ...],
     schema: Path | None,
     model: str,
+    owned: bool,
     access: str,
 ) -> None:
     """Write a feature: its folder, its row, its migration, and tests that pass.
@@ -58,11 +60,12 @@ def new_feature(
     optional.
     """
     tree, names = this_tree(), Names(name, model or singular(name))
+    access = access or ('owner | role("admin")' if owned else "public")
     try:
         scaffold = check_names(tree, names, store)
-        check_access(access)
+        check_access(access, owned)
         found = gather(scaffold.base, fields, references, schema)
-        files = render_feature(names, scaffold, found, access)
+        files = render_feature(names, scaffold, found, access, owned)
     except FieldError as error:
         raise click.ClickException(str(error)) from error
     written = [*open_doors(tree, name, found), tree.table]
@@ -108,9 +111,10 @@ def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
     return known[store]
 
 
-def check_access(words: str) -> None:
+def check_access(words: str, owned: bool) -> None:
     """Refuse access words that the new model could not compare.
 
+    :param owned: whether it knows its owner.
     :raises FieldError: with the reason.
     """
     try:
@@ -119,8 +123,10 @@ def check_access(words: str) -> None:
         raise FieldError(f"{error}; the words are: {', '.join(ACCESS)}") from error
     if not rule.roles <= set(roles):
         raise FieldError(f"{words!r}: the roles are: {', '.join(roles)}")
-    if rule.relations:
-        raise FieldError(f"{words!r}: a new model does not say who is the owner")
+    unknown = rule.relations - ({"owner"} if owned else set())
+    if unknown:
+        told = f"a new model does not say who is the {', '.join(sorted(unknown))}"
+        raise FieldError(f"{words!r}: {told}" + ("" if owned else "; try --owned"))
 
 
 def names_of_core() -> set[str]:

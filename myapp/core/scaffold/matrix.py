@@ -52,17 +52,29 @@ def line(method: str, route: str, cells: Iterable[str]) -> str:
 def matrix_of(prefix: str, words: str) -> str:
     """The table of a new feature with the routes of one model.
 
-    :param words: its access words, which say nothing of the record.
+    :param words: its access words.
     """
-    rule = rule_of(words)
-    cells = []
-    for name, role in CALLERS.items():
-        caller = Caller(name, roles_up_to(role)) if role else None
-        refusal = "403" if role else "401"
-        cells.append("ok" if rule.allows(caller) else refusal)
     rows = [
-        (method, f"{prefix}/{last}", cells)
+        (method, f"{prefix}/{last}", cells_of(words, method, last))
         for last, methods in ROUTES.items()
         for method in methods
     ]
     return lines_of(sorted(rows, key=lambda row: (row[1], row[0])))
+
+
+def cells_of(words: str, method: str, last: str) -> list[str]:
+    """What each caller gets from a route of a model.
+
+    :param last: the end of its path.
+    """
+    rule, cells = rule_of(words), []
+    for name, role in CALLERS.items():
+        caller = Caller(name, roles_up_to(role)) if role else None
+        refusal = "403" if role else "401"
+        if rule.allows(caller) and set() not in rule.wanted(caller):
+            # The record is there for its owner alone.
+            hidden = {"<id>": "404", "": "none" if method == "GET" else "ok"}
+            cells.append("ok" if name == "owner" else hidden.get(last, "ok"))
+        else:
+            cells.append("ok" if rule.allows(caller) else refusal)
+    return cells

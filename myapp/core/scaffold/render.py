@@ -57,22 +57,22 @@ def singular(plural: str) -> str:
 
 
 def render_feature(
-    names: Names, store: StoreScaffold, fields: Fields, access: str = "public"
+    names: Names, store: StoreScaffold, fields: Fields, access: str, owned: bool
 ) -> dict[str, str]:
     """The text of each file of a feature, by name.
 
     :param access: who may call its routes.
+    :param owned: whether each record belongs to the caller who has made it.
     :raises FieldError: when the store cannot hold a field, or the model of a relation
         has no factory.
     """
     full, other = sample_bodies(fields)
     words = names.feature.replace("_", " ")
-    one_words = names.one.replace("_", " ")
     makers = {name: maker_of(model) for name, model in fields.references.items()}
     context = {
         **names._asdict(),
         "one": names.one,
-        "one_words": one_words,
+        "one_words": names.one.replace("_", " "),
         "about": with_article(names),
         "url_prefix": names.url_prefix,
         "words": words,
@@ -85,11 +85,12 @@ def render_feature(
         "full": repr(full),
         "other": repr(other),
         "caller": caller_for(access),
+        "owned": owned,
+        "stranger": "bob" if rule_of(access).relations else "",
         "relations": {name: one.__name__ for name, one in fields.references.items()},
         "factories": sorted(set(makers.values())),
         "makers": {name: maker for name, (_, maker) in makers.items()},
-        "imports": import_lines(model_imports(store, fields)),
-        "columns": store.columns(fields),
+        **code_of_columns(store, fields, owned),
         **declarations(fields),
     }
     files = {f"{name}.py": f"{name}.py.jinja" for name in FILES}
@@ -99,6 +100,17 @@ def render_feature(
         for name, template in files.items()
     }
     return {**rendered, "access.txt": matrix_of(names.url_prefix, access)}
+
+
+def code_of_columns(
+    store: StoreScaffold, fields: Fields, owned: bool
+) -> dict[str, Any]:
+    """The columns of the model, and the imports of ``models.py``."""
+    owner, needed = store.owner_column(MAX_INDEXED) if owned else ({}, set())
+    return {
+        "columns": {**store.columns(fields), **owner},
+        "imports": import_lines({*model_imports(store, fields), *needed}),
+    }
 
 
 def caller_for(access: str) -> str:

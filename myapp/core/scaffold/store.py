@@ -33,6 +33,13 @@ class StoreScaffold:
         """
         return {}
 
+    def owner_column(self, most: int) -> tuple[dict[str, str], Imports]:
+        """The column of the owner of a record, as :meth:`columns`, and its imports.
+
+        :param most: the most characters of the id of a caller.
+        """
+        return {}, set()
+
     def imports(self, fields: Fields) -> Imports:
         """The imports for the columns."""
         return set()

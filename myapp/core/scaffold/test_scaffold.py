@@ -123,6 +123,8 @@ def test_a_field_that_is_none_is_refused(
         (("sql", *GOOD, "--ref", "title:a.b"), "a relation cannot be called title"),
         (("sql", *GOOD, "--schema", "nowhere.json"), "is not a JSON Schema"),
         (("sql", *GOOD, "--access", "everybody"), "everybody"),
+        (("sql", *GOOD, "--access", "owner"), "try --owned"),
+        (("sql", *GOOD, "--owned", "--access", "supervisor"), "is the supervisor"),
     ],
 )
 def test_a_feature_that_is_none_is_refused(
@@ -284,9 +286,9 @@ def test_columns_hold_what_the_fields_say(own_app: App) -> None:
     for text in FIELDS.split():
         fields.add_text(text)
     with own_app.test_request_context():
-        text = render_feature(Names("gammas", "Gamma"), SqlScaffold(), fields)[
-            "models.py"
-        ]
+        text = render_feature(
+            Names("gammas", "Gamma"), SqlScaffold(), fields, "public", False
+        )["models.py"]
     for line in (
         "a: Mapped[str] = mapped_column(Varchar(9))",
         "b: Mapped[int | None] = mapped_column(BigInteger)",

@@ -53,6 +53,13 @@ class SqlScaffold(StoreScaffold):
             found[name] = f"Mapped[{annotation}]{value}"
         return found
 
+    def owner_column(self, most: int) -> tuple[dict[str, str], Imports]:
+        """A text; records of before have no owner."""
+        column = f"Mapped[str | None] = mapped_column(Varchar({most}))"
+        orm = "sqlalchemy.orm"
+        needed = {(OURS, "Varchar"), (orm, "Mapped"), (orm, "mapped_column")}
+        return {"owner_id": column}, needed
+
     def imports(self, fields: Fields) -> Imports:
         """The types of the columns."""
         found = {("sqlalchemy.orm", "Mapped")}
