@@ -12,9 +12,9 @@ from uuid import UUID
 
 from flask import Response, current_app, request
 
+from myapp.core.access import SAFE_METHODS
 from myapp.core.errors import Problem
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # The length of the id of a user in a cookie: 16 bytes without the padding of base64.
 ID_LENGTH = 22
 COOKIE_LENGTH = ID_LENGTH + 43
@@ -113,7 +113,7 @@ def check_origin(is_needed: bool) -> None:
     :param is_needed: whether the request has to say where it comes from.
     :raises Problem: 403.
     """
-    if request.method in SAFE:
+    if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:

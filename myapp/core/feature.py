@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from myapp.core.access.rules import SAFE_METHODS
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -24,5 +26,5 @@ class Feature:
 
     def access_of(self, method: str) -> str:
         """Who may call a method that states no access itself."""
-        is_write = method not in ("GET", "HEAD", "OPTIONS")
+        is_write = method not in SAFE_METHODS
         return self.write_access if is_write and self.write_access else self.access

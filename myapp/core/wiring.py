@@ -6,6 +6,7 @@ from typing import Any
 from flask import Blueprint, Flask
 
 from myapp.core import cli
+from myapp.core.access.rules import SAFE_METHODS
 from myapp.core.audit import AuditLine
 from myapp.core.audit import line as audit
 from myapp.core.docs import pages
@@ -80,7 +81,7 @@ def init_app(app: Flask) -> None:
         store.init_app(app, observers.get(store.component))
         if app.config["OTLP_ENDPOINT"]:
             extra("OTLP_ENDPOINT", store.instrumentor)().instrument(**store.traced(app))
-    for method in ("GET", "HEAD", "OPTIONS"):
+    for method in SAFE_METHODS:
         access_table(app)["static", method] = access.PUBLIC
     for blueprint in core_blueprints(app):
         app.register_blueprint(blueprint)

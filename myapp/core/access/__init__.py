@@ -8,10 +8,19 @@ from myapp.core.access.caller import (
     current_caller,
     roles_up_to,
 )
-from myapp.core.access.rules import ACCESS, Rule, Word, access, public, relation
+from myapp.core.access.rules import (
+    ACCESS,
+    SAFE_METHODS,
+    Rule,
+    Word,
+    access,
+    public,
+    relation,
+)
 
 __all__ = [
     "ACCESS",
+    "SAFE_METHODS",
     "Authenticator",
     "Caller",
     "Rule",

@@ -12,6 +12,9 @@ from typing import Any
 
 from myapp.core.access.caller import Caller
 
+#: The methods that do not write, RFC 9110 section 9.2.1.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
 
 @dataclass(frozen=True)
 class Word:
@@ -182,7 +185,7 @@ def stated_access(view: Callable[..., Any], method: str, row: str | None) -> Rul
     resource = getattr(view, "view_class", view)
     handler = getattr(resource, method.lower(), resource)
     of_resource = getattr(resource, "access", None)
-    if method not in ("GET", "HEAD", "OPTIONS"):
+    if method not in SAFE_METHODS:
         of_resource = getattr(resource, "write_access", None) or of_resource
     words = getattr(handler, "access", None) or of_resource or row
     try:

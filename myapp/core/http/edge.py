@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import request
 
-from myapp.core.http.methods import SAFE_METHODS
+from myapp.core.access.rules import SAFE_METHODS
 from myapp.core.stores.transaction import in_transaction, reading
 
 

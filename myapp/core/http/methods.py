@@ -5,8 +5,6 @@ from werkzeug.routing import Rule
 
 #: The methods that a resource may have, in the order in which pages show them.
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-#: The methods that do not write, RFC 9110 section 9.2.1.
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def routes_at(rule: str) -> list[Rule]:

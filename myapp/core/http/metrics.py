@@ -17,10 +17,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from myapp.core.access.rules import ACCESS, Rule, Word, access
+from myapp.core.access.rules import ACCESS, SAFE_METHODS, Rule, Word, access
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.headers import WSGI
-from myapp.core.http.methods import METHODS, SAFE_METHODS
+from myapp.core.http.methods import METHODS
 from myapp.core.http.metric_files import ProcessNumber, share_numbers, shared_folder
 from myapp.core.http.response import problem_response
 from myapp.core.jobs.health import counts, queue_age

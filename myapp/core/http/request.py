@@ -7,8 +7,9 @@ from urllib.parse import quote, unquote_to_bytes
 
 from flask import Flask, current_app, g, request
 
+from myapp.core.access.rules import SAFE_METHODS
 from myapp.core.errors.problem import Problem, invalid_parameter
-from myapp.core.http.methods import SAFE_METHODS, methods_of
+from myapp.core.http.methods import methods_of
 from myapp.core.model.key import UUID_KEY, Key
 from myapp.core.schema import strict_json
 from myapp.core.stores.state import UNREAD, RequestState, request_state

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import flask_restx
 from flask import Response, request
 
+from myapp.core.access.rules import SAFE_METHODS
 from myapp.core.errors.problem import Problem
 from myapp.core.http.description import Description
-from myapp.core.http.methods import SAFE_METHODS
 from myapp.core.http.response import respond
 from myapp.core.model.idempotency_store import ResponseStore
 from myapp.core.model.model import Model
