@@ -36,4 +36,8 @@ FEATURES = (
 )
 
 # Pairs (user, owner): the first feature may import the second one's `door`.
-DOORS = frozenset({("teams", "accounts")})
+DOORS: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("teams", "accounts"),
+    }
+)

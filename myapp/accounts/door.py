@@ -10,7 +10,16 @@ from myapp.core.model import Change, after_write, unscoped
 def is_user(id: str) -> bool:
     """Whether a user has this id, whoever calls."""
     with unscoped():
-        return bool(User.read([id]))
+        return is_user_id(id) and bool(User.read([id]))
+
+
+def is_user_id(id: str) -> bool:
+    """Whether an id is like those of users; callers of other kinds have other ids."""
+    try:
+        User.key.parse(id)
+    except ValueError:
+        return False
+    return True
 
 
 def when_deleted(act: Callable[[str], Any]) -> Callable[[str], Any]:

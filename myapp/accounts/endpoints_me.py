@@ -18,6 +18,7 @@ from myapp.accounts.bodies import (
     read_body,
 )
 from myapp.accounts.cookies import Cookie, sent_cookie, set_cookie
+from myapp.accounts.door import is_user
 from myapp.accounts.endpoints import REFUSALS, accounts
 from myapp.accounts.models import User
 from myapp.accounts.sessions import (
@@ -39,9 +40,19 @@ from myapp.core.rest import (
 )
 
 
+def my_id() -> str:
+    """The id of the user who calls.
+
+    :raises Problem: 404 for a caller that is no user.
+    """
+    if not is_user(caller_id()):
+        raise Problem("not-found")
+    return caller_id()
+
+
 def me() -> Record:
     """The user who calls."""
-    return User.get_or_404(caller_id())
+    return User.get_or_404(my_id())
 
 
 @accounts.route("/me")
@@ -59,7 +70,7 @@ class Me(ModelResource):
     @describe({200: User.read_schema}, body=ME, errors=(404, 409, 412, *REFUSALS))
     def patch(self) -> Response:
         """Change one's own name."""
-        user = to_write(User, caller_id())
+        user = to_write(User, my_id())
         return respond_record(user.write({"name": read_body(ME)["name"]}))
 
 

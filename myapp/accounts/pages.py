@@ -9,12 +9,12 @@ from typing import Any
 
 from flask import Response, send_file
 
+from myapp.accounts.door import is_user
 from myapp.accounts.endpoints import blueprint
-from myapp.accounts.models import User
+from myapp.accounts.service import user_of
 from myapp.accounts.sessions import sessions_of
 from myapp.core.access import caller_id, public
 from myapp.core.docs import page
-from myapp.core.model import unscoped
 
 SCRIPT = Path(__file__).with_name("pages.js")
 #: The pages that anybody sees. Mails have links to the last three.
@@ -25,11 +25,9 @@ PAGES = ("sign-in", "register", "forgot", "verify", "reset", "move")
 @public
 def account_page() -> Response:
     """Show one's own account and its sessions, or the way to sign in."""
-    with unscoped():
-        found = User.read([caller_id()]) if caller_id() else []
-    if not found:
+    if not is_user(caller_id()):
         return page("accounts/pages/nobody.html")
-    user = User.show(found[0])
+    user = user_of(caller_id()).as_json()
     sessions = sessions_of(user["id"])
     return page("accounts/pages/account.html", user=user, sessions=sessions)
 

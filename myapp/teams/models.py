@@ -6,7 +6,8 @@ from flask import g
 from sqlalchemy import ForeignKey, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from myapp.core.access import ACCESS, Caller, current_caller, relation
+from myapp.accounts import door
+from myapp.core.access import ACCESS, Caller, caller_id, relation
 from myapp.core.model import Change, one_of, unscoped
 from myapp.core.stores.sql import Id, SqlModel, Varchar, rows
 
@@ -37,14 +38,14 @@ class Team(SqlModel):
     @classmethod
     def related(cls, caller: Caller, relation: str) -> Any:
         """The teams of a member or a leader."""
-        return (one_of("id", teams_of(caller.id, relation == "leader")),)
+        return (one_of("id", teams_of(caller, relation == "leader")),)
 
     @classmethod
     def after_write(cls, change: Change) -> None:
-        """Who makes a team is its first leader."""
-        caller = current_caller()
-        if change.before is None and change.after is not None and caller is not None:
-            add_member(change.after["id"], caller.id, is_leader=True)
+        """The user who makes a team is its first leader."""
+        id = caller_id()
+        if change.before is None and change.after is not None and door.is_user_id(id):
+            add_member(change.after["id"], id, is_leader=True)
 
 
 class Membership(SqlModel):
@@ -79,20 +80,21 @@ class Membership(SqlModel):
     @classmethod
     def related(cls, caller: Caller, relation: str) -> Any:
         """The memberships in the teams of a member or a leader."""
-        return (one_of("team_id", teams_of(caller.id, relation == "leader")),)
+        return (one_of("team_id", teams_of(caller, relation == "leader")),)
 
 
 MEMBERS = Membership.table()
 
 
-def teams_of(user_id: str, as_leader: bool) -> list[str]:
-    """The ids of the teams to which a user belongs, or which it leads. They are asked
+def teams_of(caller: Caller, as_leader: bool) -> list[str]:
+    """The ids of the teams to which a caller belongs, or which it leads. They are asked
     for once in a request: what it has read, it may write to its end."""
     known = g.setdefault("teams", {})
-    if user_id not in known:
+    if caller.id not in known:
         asked = select(MEMBERS.c.team_id, MEMBERS.c.is_leader)
-        known[user_id] = rows(asked.where(MEMBERS.c.user_id == user_id))
-    return [id for id, is_leader in known[user_id] if is_leader or not as_leader]
+        mine = asked.where(MEMBERS.c.user_id == caller.id)
+        known[caller.id] = rows(mine) if door.is_user_id(caller.id) else []
+    return [id for id, is_leader in known[caller.id] if is_leader or not as_leader]
 
 
 def add_member(team_id: str, user_id: str, is_leader: bool) -> None:

@@ -158,3 +158,16 @@ def test_two_leaders_who_go_at_once_leave_one(own_app: App) -> None:
         assert statuses[0] == 204 and statuses[1] in (404, 409), statuses
         left = members(own_app.test_client(), f"/teams/{team.id}", ROOT)
         assert list(left.values()) == [True]
+
+
+def test_a_caller_that_is_no_user_belongs_to_no_team(client: Client) -> None:
+    service = by("a-service", "editor")
+    team = client.post("/teams/", json={"title": "Robots"}, headers=service).json
+    place = f"/teams/{team['id']}"
+    client.get(place, headers=service, expect=404)
+    client.patch(place, json={"title": "x"}, headers=service, expect=404)
+    assert client.get("/teams/", headers=service).json["items"] == []
+    assert members(client, place, ROOT) == {}
+    client.get("/accounts/me", headers=service, expect=404)
+    client.patch("/accounts/me", json={"name": "x"}, headers=service, expect=404)
+    assert "not signed in" in client.get("/accounts/", headers=service).text

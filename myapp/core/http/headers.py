@@ -37,6 +37,8 @@ PAGE_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 )
 REVALIDATE = ("Cache-Control", "no-cache")
+# For a caller that says who it is: no cache keeps it for others.
+FOR_ONE_CALLER = ("Cache-Control", "private, no-cache")
 TRANSPORT_SECURITY = (
     "Strict-Transport-Security",
     "max-age=31536000; includeSubDomains",
@@ -71,9 +73,10 @@ class ResponseHeaders:
         # uWSGI passes on what is no HTTP, such as the start of TLS, without a method.
         environ.setdefault("REQUEST_METHOD", "GET")
         is_secure = environ["wsgi.url_scheme"] == "https"
+        is_own = "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ
 
         def start(status: str, headers: Headers, *exc_info: Any) -> Any:
-            headers = complete(headers)
+            headers = complete(headers, FOR_ONE_CALLER if is_own else REVALIDATE)
             headers += [("X-Request-ID", request_id), *self.own]
             if is_secure:
                 headers.append(TRANSPORT_SECURITY)
@@ -82,9 +85,12 @@ class ResponseHeaders:
         return self.application(environ, start)
 
 
-def complete(headers: Headers) -> Headers:
-    """The headers of a response, with the security headers added."""
-    policy, caching = [API_POLICY], [REVALIDATE]
+def complete(headers: Headers, cache_control: tuple[str, str]) -> Headers:
+    """The headers of a response, with the security headers added.
+
+    :param cache_control: of a response that has none itself.
+    """
+    policy, caching = [API_POLICY], [cache_control]
     for name, value in headers:
         name = name.lower()
         if name == "content-type" and value.startswith("text/html"):

@@ -272,6 +272,8 @@ def test_every_response_carries_the_security_headers(
     assert sent["X-Frame-Options"] == "DENY"
     assert sent["Referrer-Policy"] == "no-referrer"
     assert sent["Cache-Control"] == "no-cache"
+    own = client.get(path, headers={**headers, "Authorization": "x"}, expect=status)
+    assert own.headers["Cache-Control"] == "private, no-cache"
     policy = sent["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
