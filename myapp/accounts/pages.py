@@ -14,7 +14,7 @@ from myapp.accounts.endpoints import blueprint
 from myapp.accounts.service import user_of
 from myapp.accounts.sessions import sessions_of
 from myapp.core.access import caller_id, public
-from myapp.core.docs import page
+from myapp.core.docs import for_people, page
 
 SCRIPT = Path(__file__).with_name("pages.js")
 #: The pages that anybody sees. Mails have links to the last three.
@@ -23,6 +23,7 @@ PAGES = ("sign-in", "register", "forgot", "verify", "reset", "move")
 
 @blueprint.get("/")
 @public
+@for_people
 def account_page() -> Response:
     """Show one's own account and its sessions, or the way to sign in."""
     if not is_user(caller_id()):
@@ -36,6 +37,7 @@ def page_of(name: str) -> Any:
     """A view function that shows a page."""
 
     @public
+    @for_people
     def show() -> Response:
         return page(f"accounts/pages/{name}.html")
 
@@ -48,6 +50,7 @@ for name in PAGES:
 
 @blueprint.get("/pages.js")
 @public
+@for_people
 def pages_script() -> Response:
     """The script of the pages."""
     return send_file(SCRIPT)

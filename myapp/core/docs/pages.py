@@ -43,6 +43,13 @@ def page(template: str, **context: Any) -> Response:
     return response
 
 
+def for_people(view: Any) -> Any:
+    """Mark a view function of a feature that is no part of its API, such as a page, so
+    that it needs no description. A decorator."""
+    view.is_for_people = True
+    return view
+
+
 @blueprint.get("/")
 @public
 def index() -> Response:
