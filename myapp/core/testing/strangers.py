@@ -1,7 +1,11 @@
 """Conformance: callers without credentials, and callers without this record."""
 
+from myapp.core.testing.callers import caller_of
 from myapp.core.testing.case import ResourceCase
 from myapp.core.testing.client import Client, all_records
+
+# A caller that is known, and has no role.
+WITHOUT_ROLE = "00000000-0000-7000-8000-0000000000ff"
 
 
 class Strangers(ResourceCase):
@@ -25,14 +29,21 @@ class Strangers(ResourceCase):
             stranger.post(f"{self.url}batch", json=batch, expect=expect)
         assert client.get(url).json == record
 
-    def test_a_route_that_is_not_public_needs_credentials(self, client: Client) -> None:
+    def test_who_may_not_call_a_route_is_refused(self, client: Client) -> None:
         record = self.make(client)
         nobody = self.client_for(self.app, "")
+        other = self.client_for(self.app, WITHOUT_ROLE)
+        with self.app.app_context():
+            without_role = caller_of(WITHOUT_ROLE)
         for url, methods in (
             (self.url, ("GET", "POST")),
             (self.item(record), ("GET", "PUT", "PATCH", "DELETE")),
         ):
             for method in methods:
-                if not self.rule_of(url, method).is_public:
+                rule = self.rule_of(url, method)
+                if not rule.is_public:
                     response = nobody.open(url, method=method, expect=401)
                     assert response.headers["WWW-Authenticate"]
+                if not rule.is_public and not rule.allows(without_role):
+                    other.open(url, method=method, expect=403)
+        assert client.get(self.item(record)).json == record
