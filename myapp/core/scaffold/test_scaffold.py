@@ -21,9 +21,11 @@ from myapp.core.scaffold.fields import (
 )
 from myapp.core.scaffold.render import Names, render_feature, singular
 from myapp.core.scaffold.samples import sample_bodies
+from myapp.core.scaffold.store import StoreScaffold
 from myapp.core.scaffold.tree import Tree
 from myapp.core.schema.names import snake
 from myapp.core.schema.validator import Validator
+from myapp.core.stores.redis.scaffold import RedisScaffold
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.scaffold import SqlScaffold, undo_migration
 from myapp.core.testing import draw
@@ -279,6 +281,24 @@ def test_a_migration_that_git_does_not_know_is_deleted(
         assert not undo_migration(tree, "betas"), "a newer migration exists"
         assert undo_migration(tree, "gammas")
     assert [path.name for path in versions.iterdir()] == ["9998_betas.py"]
+
+
+@pytest.mark.parametrize("scaffold", [SqlScaffold(), RedisScaffold()])
+def test_an_owned_model_knows_its_owner(own_app: App, scaffold: StoreScaffold) -> None:
+    fields = Fields(scaffold.base)
+    fields.add_text("text:string(50)")
+    words = 'owner | role("admin")'
+    with own_app.test_request_context():
+        names = Names("diaries", "Diary")
+        files = render_feature(names, scaffold, fields, words, True)
+    assert '    owner_field = "owner_id"\n' in files["models.py"]
+    column = "    owner_id: Mapped[str | None] = mapped_column(Varchar(255))"
+    assert (column in files["models.py"]) == isinstance(scaffold, SqlScaffold)
+    assert '    stranger = "bob"' in files["test_diaries.py"]
+    lines = [line.split() for line in files["access.txt"].splitlines()]
+    assert ["GET", "/diaries/", "401", "ok", "none", "none", "ok", "ok"] in lines
+    assert ["PUT", "/diaries/<id>", "401", "ok", "404", "404", "ok", "ok"] in lines
+    assert ["POST", "/diaries/", "401", "ok", "ok", "ok", "ok", "ok"] in lines
 
 
 def test_columns_hold_what_the_fields_say(own_app: App) -> None:
