@@ -18,7 +18,7 @@ from myapp.accounts.bodies import (
     read_body,
 )
 from myapp.accounts.cookies import Cookie, sent_cookie, set_cookie
-from myapp.accounts.door import is_user
+from myapp.accounts.door import is_user_id
 from myapp.accounts.endpoints import REFUSALS, accounts
 from myapp.accounts.models import User
 from myapp.accounts.sessions import (
@@ -45,7 +45,7 @@ def my_id() -> str:
 
     :raises Problem: 404 for a caller that is no user.
     """
-    if not is_user(caller_id()):
+    if not is_user_id(caller_id()):
         raise Problem("not-found")
     return caller_id()
 

@@ -21,6 +21,8 @@ from myapp.core.schema.names import snake
 
 # The largest integer of a column.
 MAX_VERSION = 2**31 - 1
+HISTORY = "/<id>/history"
+RESTORE = "/<id>/history/<int:version>/restore"
 RESTORE_ERRORS = (400, 404, 409, 412, 422, 428)
 
 
@@ -71,10 +73,6 @@ def history_routes(namespace: Namespace, model: type[Model], access: str) -> Non
         namespace.route(url)(type(name, (made,), members))
 
 
-HISTORY = "/<id>/history"
-RESTORE = "/<id>/history/<int:version>/restore"
-
-
 def history_of(model: type[Model], id: Any) -> tuple[Filter, ...]:
     """The conditions of the lines of a record that exists for this caller, or that was
     deleted.
@@ -83,16 +81,17 @@ def history_of(model: type[Model], id: Any) -> tuple[Filter, ...]:
     """
     conditions = (equal("model", audit_name(model)), equal("record_id", str(id)))
     # Nobody knows for whom a record has been that is gone.
-    if not model.read([id]) and (model.conditions() or not lines(conditions)):
+    if not model.read([id]) and (model.conditions() or not newest_line(conditions)):
         raise Problem("not-found")
     return conditions
 
 
-def lines(conditions: tuple[Filter, ...]) -> list[Any]:
-    """The newest of some lines, as a list of one at most."""
+def newest_line(conditions: tuple[Filter, ...]) -> Document | None:
+    """The newest line that fulfils conditions, if there is one."""
     newest = AuditLine.queryable.newest
     with unscoped():
-        return AuditLine.list(ListQuery(conditions, sort=newest, limit=1)).items
+        found = AuditLine.list(ListQuery(conditions, sort=newest, limit=1)).items
+    return found[0] if found else None
 
 
 def restored(model: type[Model], id: Any, version: int) -> Record:
@@ -111,7 +110,7 @@ def restored(model: type[Model], id: Any, version: int) -> Record:
             known = {**model.writable_fields(record.document), **fields}
             writable = {name: known[name] for name in model.writable}
             return record.replace(model.completed(record, writable))
-        return brought_back(model, id, fields, lines(conditions)[0]["record_version"])
+        return brought_back(model, id, fields, conditions)
     except Problem as problem:
         if problem.slug != "invalid-body":
             raise
@@ -127,24 +126,27 @@ def fields_at(conditions: tuple[Filter, ...], version: int) -> Document:
     """
     if not 0 < version <= MAX_VERSION:
         raise Problem("not-found")
-    found = lines((*conditions, equal("record_version", version)))
-    if found and found[0]["action"] != "delete":
-        return dict(found[0]["record"])
-    following = lines((*conditions, equal("record_version", version + 1)))
-    if not following or following[0]["action"] == "create":
+    line = newest_line((*conditions, equal("record_version", version)))
+    if line is not None and line["action"] != "delete":
+        return dict(line["record"])
+    following = newest_line((*conditions, equal("record_version", version + 1)))
+    if following is None or following["action"] == "create":
         raise Problem("not-found")
-    fields = dict(following[0]["record"])
-    for change in following[0]["changes"]:
+    fields = dict(following["record"])
+    for change in following["changes"]:
         if "before" in change:
             fields[change["field"]] = change["before"]
     return fields
 
 
-def brought_back(model: type[Model], id: Any, fields: Document, version: int) -> Record:
-    """Store a record again that was deleted.
+def brought_back(
+    model: type[Model], id: Any, fields: Document, conditions: tuple[Filter, ...]
+) -> Record:
+    """Store a record again that was deleted, as the version after its deletion.
 
-    :param version: that of its deletion.
+    :param conditions: those of its lines.
     """
+    deletion = newest_line(conditions)
     known = {name: value for name, value in fields.items() if value is not None}
     body = {name: known[name] for name in model.writable if name in known}
     model.write_validator.check(body)
@@ -152,7 +154,7 @@ def brought_back(model: type[Model], id: Any, fields: Document, version: int) ->
     document = {
         **model.new_document(body, id),
         **model.typed(told),
-        "version": version + 1,
+        "version": deletion["record_version"] + 1 if deletion else 1,
     }
     model.insert([document])
     return Record(model, document)
