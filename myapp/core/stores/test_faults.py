@@ -268,6 +268,13 @@ REPLIES = [
     (True, "BUSY Redis is busy running a script."),
     # Redis 6 has the reply to a command inside the error of the script.
     (True, "ERR Error running script (call to f_1): @user_script:7: -OOM command not"),
+    # A slot that moves, in the words of Redis 7 and of Redis 6.
+    (True, "ERR Script attempted to access a non local key in a cluster node script"),
+    (
+        True,
+        "ERR Error running script (call to f_1): @user_script:10: @user_script: 10: "
+        "Lua script attempted to access a non local key in a cluster node",
+    ),
     (False, "WRONGTYPE Operation against a key holding the wrong kind of value"),
     (False, "ERR unknown command 'NONE'"),
     (False, "ERR Error running script (call to f_1): @user_script:7: a nil value"),

@@ -19,7 +19,7 @@ ERRORS = (
 # moves to another node of the cluster.
 STATES = re.compile(
     r"(MISCONF|BUSY|MASTERDOWN) |(ERR )?Error running script .*-(OOM|READONLY|MISCONF) "
-    r"|.*Script attempted to access a non local key"
+    r"|.*[Ss]cript attempted to access a non local key"
 )
 
 
