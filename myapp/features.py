@@ -38,6 +38,7 @@ FEATURES = (
 # Pairs (user, owner): the first feature may import the second one's `door`.
 DOORS: frozenset[tuple[str, str]] = frozenset(
     {
+        ("carts", "accounts"),
         ("teams", "accounts"),
     }
 )

@@ -121,7 +121,8 @@ EXPORT: JSON = {
         "sessions": {"$ref": SESSIONS["$id"]},
     },
     "required": ["user", "sessions"],
-    "additionalProperties": False,
+    # What other features store about the user, by their names.
+    "additionalProperties": {"type": "array"},
 }
 validators = {
     schema["$id"]: Validator(schema)

@@ -18,7 +18,7 @@ from myapp.accounts.bodies import (
     read_body,
 )
 from myapp.accounts.cookies import Cookie, sent_cookie, set_cookie
-from myapp.accounts.door import is_user_id
+from myapp.accounts.door import exported, is_user_id
 from myapp.accounts.endpoints import REFUSALS, accounts
 from myapp.accounts.models import User
 from myapp.accounts.sessions import (
@@ -192,7 +192,11 @@ class MyExport(ModelResource):
     def get(self) -> dict[str, Any]:
         """Read all that is stored about one's own account."""
         user = me()
-        return {"user": user.as_json(), "sessions": {"items": sessions_of(user.id)}}
+        return {
+            "user": user.as_json(),
+            "sessions": {"items": sessions_of(user.id)},
+            **{name: find(user.id) for name, find in exported.items()},
+        }
 
 
 @accounts.route("/sessions/")

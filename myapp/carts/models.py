@@ -1,12 +1,17 @@
 """The model of a cart, with its schema."""
 
+from typing import Any
+
 from flask import current_app
 
-from myapp.core.model import Change
+from myapp.accounts import door
+from myapp.core.model import Change, equal, unscoped
+from myapp.core.query import ListQuery
 from myapp.core.stores.redis import RedisModel
 
 HOUR = 3600.0
 WEEK = 7 * 24 * 3600.0
+MOST_EXPORTED = 1000
 
 
 class Cart(RedisModel):
@@ -69,6 +74,22 @@ class Cart(RedisModel):
             after["abandoned_at"] = None
 
     @classmethod
+    def of_owner(cls, owner_id: str, most: int) -> list[dict[str, Any]]:
+        """The documents of the carts of a user, the newest ones first.
+
+        :param most: how many there are at most.
+        """
+        with unscoped():
+            query = ListQuery((equal("owner_id", owner_id),), sort=cls.queryable.newest)
+            return cls.find(query, most)
+
+    @classmethod
     def seconds_to_live(cls) -> float:
         """The setting ``CART_TTL``, in seconds; 0 is no limit."""
         return float(current_app.config["CART_TTL"])
+
+
+@door.in_export("carts")
+def carts_of(user_id: str) -> list[dict[str, Any]]:
+    """The carts of a user, for the copy of its account."""
+    return [Cart.show(one) for one in Cart.of_owner(user_id, MOST_EXPORTED)]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import uuid_utils
 
+from myapp.accounts.factories import create_user
+from myapp.carts import jobs
 from myapp.carts.factories import DISC, POSTER, cart_body, load_demo
 from myapp.carts.jobs import mark_abandoned
 from myapp.carts.models import WEEK, Cart
@@ -193,3 +195,25 @@ def test_a_cart_is_of_who_has_made_it_and_of_admins(client: Client) -> None:
     client.patch(url, json={"owner_id": "bob"}, expect=400)
     sent = {"items": [], "owner_id": "bob"}
     client.post("/carts/", json=sent, headers=eve, expect=400)
+
+
+def test_the_carts_of_a_deleted_user_are_deleted(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "CARTS_A_RUN", 2)
+    with app.app_context():
+        ann, bob = (create_user(f"{name}@mail.example").id for name in ("ann", "bob"))
+        commit()
+    with calling(app, f"{bob} admin") as client:
+        kept = client.post("/carts/", json={"items": []}).json["id"]
+        hers = by(ann, "readonly")
+        made = [
+            client.post("/carts/", json={"items": []}, headers=hers).json["id"]
+            for _ in range(3)
+        ]
+        copy = client.get("/accounts/me/export", headers=hers).json
+        assert [one["id"] for one in copy["carts"]] == made[::-1]
+        assert copy["teams"] == []
+        client.delete(f"/accounts/users/{ann}")
+        assert run_jobs(app) + run_jobs(app)
+        assert [one["id"] for one in client.get("/carts/").json["items"]] == [kept]

@@ -2,7 +2,11 @@
 
 from flask import Response, url_for
 
+from myapp.accounts import door
+from myapp.core.access import access, caller_id
+from myapp.core.errors import Problem
 from myapp.core.http import read_json
+from myapp.core.model import Record
 from myapp.core.rest import (
     ModelResource,
     check_id,
@@ -95,7 +99,44 @@ class Member(ModelResource):
     def delete(self, team_id: str, user_id: str) -> Response:
         """Take a user out of a team. The last leader stays."""
         member = to_write(Membership, service.member_of(str(team_id), str(user_id)))
-        if member["is_leader"]:
-            service.protect_last_leader(member)
-        member.delete()
-        return respond(None, 204)
+        return end(member)
+
+
+@teams.route("/<uuid:team_id>/members/me")
+@access("member")
+class OwnMembership(ModelResource):
+    """The membership of the caller in a team."""
+
+    model = Membership
+
+    @describe({200: Membership.read_schema}, errors=(400, 404))
+    def get(self, team_id: str) -> Response:
+        """Read whether one leads a team oneself."""
+        return respond_record(Membership.get_or_404(own_membership(team_id)))
+
+    @describe({204: None}, errors=(400, 404, 409, 412))
+    def delete(self, team_id: str) -> Response:
+        """Leave a team. The last leader stays."""
+        return end(to_write(Membership, own_membership(team_id)))
+
+
+def own_membership(team_id: str) -> str:
+    """The id of the membership of the caller.
+
+    :raises Problem: 404.
+    """
+    id = caller_id()
+    if not door.is_user_id(id):
+        raise Problem("not-found")
+    return service.member_of(str(team_id), id)
+
+
+def end(member: Record) -> Response:
+    """End a membership, unless it is that of the last leader.
+
+    :raises Problem: 409.
+    """
+    if member["is_leader"]:
+        service.protect_last_leader(member)
+    member.delete()
+    return respond(None, 204)

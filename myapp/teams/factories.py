@@ -24,8 +24,9 @@ def create_team(members: Mapping[str, bool]) -> Record:
 
 
 def record_for_matrix(ids: Mapping[str, str], _roles: Mapping[str, str]) -> Record:
-    """A team that is led by the caller called owner.
+    """A team of the callers called owner and leader, who lead it, and member.
 
     :param ids: the ids of the callers.
     """
-    return create_team({ids["owner"]: True})
+    leads = {"owner": True, "leader": True, "member": False}
+    return create_team({ids[name]: is_leader for name, is_leader in leads.items()})

@@ -11,6 +11,9 @@ from myapp.core.query import ListQuery
 from myapp.core.stores.sql import sql
 from myapp.teams.models import MEMBERS, Membership
 
+#: How many memberships the copy of an account has at most, the newest ones.
+MOST_EXPORTED = 10_000
+
 
 def member_of(team_id: str, user_id: str) -> str:
     """The id of the membership of a user, in a team of this caller.
@@ -48,6 +51,15 @@ def protect_last_leader(member: Record) -> None:
     )
     if not set(sql.session.connection().scalars(leaders)) - {member.id}:
         raise Problem("conflict", "This is the last leader of the team.")
+
+
+@door.in_export("teams")
+def memberships_of(user_id: str) -> list[Any]:
+    """The memberships of a user."""
+    with unscoped():
+        same = (equal("user_id", user_id),)
+        query = ListQuery(same, sort=Membership.queryable.newest)
+        return [Membership.show(one) for one in Membership.find(query, MOST_EXPORTED)]
 
 
 @door.when_deleted

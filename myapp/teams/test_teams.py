@@ -171,3 +171,22 @@ def test_a_caller_that_is_no_user_belongs_to_no_team(client: Client) -> None:
     client.get("/accounts/me", headers=service, expect=404)
     client.patch("/accounts/me", json={"name": "x"}, headers=service, expect=404)
     assert "not signed in" in client.get("/accounts/", headers=service).text
+
+
+def test_a_member_leaves_by_itself_and_the_last_leader_stays(
+    client: Client, app: App
+) -> None:
+    users = make_users(app)
+    place = make_team(client, users)
+    lea, mia, zoe = (by(users[name], "readonly") for name in ("lea", "mia", "zoe"))
+    mine = f"{place}/members/me"
+    assert client.get(mine, headers=mia).json["user_id"] == users["mia"]
+    client.delete(f"{place}/members/{users['lea']}", headers=mia, expect=403)
+    for stranger in (zoe, ROOT, by("machine", "readonly")):
+        client.get(mine, headers=stranger, expect=404)
+        client.delete(mine, headers=stranger, expect=404)
+    client.delete(mine, headers={**mia, "If-Match": '"9"'}, expect=412)
+    client.delete(mine, headers=mia)
+    client.get(place, headers=mia, expect=404)
+    client.delete(mine, headers=lea, expect=409)
+    assert members(client, place, lea) == {users["lea"]: True}

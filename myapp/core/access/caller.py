@@ -21,6 +21,11 @@ class Caller:
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] | None = None
 
+    @property
+    def is_disabled(self) -> bool:
+        """Whether it has the lowest role, whose callers nobody knows."""
+        return self.roles == {current_app.config["ROLES"][0]}
+
 
 @dataclass(frozen=True)
 class Authenticator:

@@ -32,7 +32,8 @@ def caller_of_request() -> Caller | None:
     state = request_state()
     if state.caller is UNREAD:
         known = (one.authenticate() for one in authenticators_of(current_app))
-        state.caller = next((caller for caller in known if caller is not None), None)
+        found = next((caller for caller in known if caller is not None), None)
+        state.caller = None if found is None or found.is_disabled else found
     caller: Caller | None = state.caller
     return caller
 

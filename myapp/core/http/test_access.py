@@ -166,6 +166,13 @@ def test_a_function_view_is_guarded_and_knows_its_caller(client: Any) -> None:
     assert response.json == ["disabled", "editor", "eve", "readonly"]
 
 
+def test_a_disabled_caller_is_nobody_on_each_route(client: Any) -> None:
+    disabled = by("eve", "disabled")
+    client.get("/guarded/function", headers=disabled, expect=401)
+    response = client.options("/guarded/mixed", headers=disabled)
+    assert "POST" not in response.headers["Allow"]
+
+
 def test_a_route_that_was_added_in_silence_is_refused(app: App) -> None:
     silent = Blueprint("silent", __name__)
     silent.add_url_rule("/silent", view_func=lambda: "open")

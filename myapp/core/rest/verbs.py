@@ -254,8 +254,10 @@ def describe_item(
 
 
 def to_write(model: type[Model], id: str) -> Record:
-    """The record with an id, if the conditions of this request let it be written."""
+    """The record with an id, if its caller and the conditions of this request let it be
+    written."""
     record = model.get_or_404(id)
+    model.refuse_writer([record.document])
     check_write(record)
     return record
 

@@ -6,11 +6,14 @@ from myapp.core.access.caller import Caller, roles_up_to
 from myapp.core.access.rules import rule_of
 
 #: The callers of the table with their roles; the first one has not said who it is. The
-#: record of a route belongs to the owner.
+#: record of a route belongs to the owner, or to the team of the member and the leader.
 CALLERS = {
     "anonymous": "",
+    "disabled": "disabled",
     "owner": "readonly",
     "other": "readonly",
+    "member": "readonly",
+    "leader": "readonly",
     "editor": "editor",
     "admin": "admin",
     "superuser": "superuser",
@@ -25,7 +28,8 @@ ROUTES = {
 }
 HEAD = """\
 # Who may call: ok, the status that refuses, or none for a list without the record,
-# which belongs to the owner. MATRIX=write pytest myapp/test_matrix.py writes this.
+# which belongs to the owner. Owner, other, member and leader have the role readonly.
+# MATRIX=write pytest myapp/test_matrix.py writes this.
 """
 
 Row = tuple[str, str, list[str]]
@@ -70,7 +74,8 @@ def cells_of(words: str, method: str, last: str) -> list[str]:
     rule, cells = rule_of(words), []
     for name, role in CALLERS.items():
         caller = Caller(name, roles_up_to(role)) if role else None
-        refusal = "403" if role else "401"
+        caller = None if caller is None or caller.is_disabled else caller
+        refusal = "403" if caller else "401"
         if rule.allows(caller) and set() not in rule.wanted(caller):
             # The record is there for its owner alone.
             hidden = {"<id>": "404", "": "none" if method == "GET" else "ok"}
