@@ -92,9 +92,16 @@ def chosen(options):
     return [server for server in found if server]
 
 
+def can_run(server, operation):
+    """Whether a server has what an operation needs."""
+    return bool(server.session) or operation not in load.SIGNED_IN
+
+
 def check_all(running, operation, ids):
     """Check one operation on every server, each on its own row."""
     for server, key in zip(running, ids):
+        if not can_run(server, operation):
+            continue
         try:
             load.check(server, operation, key)
         except ValueError as error:
@@ -108,6 +115,8 @@ def measure_all(options, running, conninfo, ids_file, checked):
         check_all(running, operation, checked)
         for turn in range(options.rounds):
             for server in running:
+                if not can_run(server, operation):
+                    continue
                 database.reset(conninfo)
                 run = load.measure(server, operation, options.seconds, ids_file)
                 runs.setdefault((operation, server.name), []).append(run)
@@ -121,8 +130,9 @@ def measure_all(options, running, conninfo, ids_file, checked):
 
 def cells(runs):
     """Return the cells of one operation and one server, by name of the row."""
-    if any(run.failures for run in runs):
-        return dict.fromkeys(("req/s", "p50 ms", "p99 ms", "CPU µs/req"), "INVALID")
+    if not runs or any(run.failures for run in runs):
+        told = "INVALID" if runs else "–"
+        return dict.fromkeys(("req/s", "p50 ms", "p99 ms", "CPU µs/req"), told)
     times = [run.cpu for run in runs]
     cpu = "n/a"
     if None not in times:
@@ -137,7 +147,7 @@ def cells(runs):
 
 def ratio(mine, other):
     """Return the CPU time of the app over that of another server."""
-    if any(run.failures or run.cpu is None for run in mine + other):
+    if not other or any(run.failures or run.cpu is None for run in mine + other):
         return "n/a"
     return f"{median(run.cpu for run in mine) / median(run.cpu for run in other):.2f}"
 
@@ -149,13 +159,14 @@ def table(runs, operations, names):
         f"|---|---|{'---:|' * len(names)}",
     ]
     for operation in operations:
-        columns = [cells(runs[operation, name]) for name in names]
+        columns = [cells(runs.get((operation, name), [])) for name in names]
         for row in columns[0]:
             values = " | ".join(column[row] for column in columns)
             lines.append(f"| {operation} | {row} | {values} |")
         if "myapp" in names:
             mine = runs[operation, "myapp"]
-            values = " | ".join(ratio(mine, runs[operation, name]) for name in names)
+            others = [runs.get((operation, name), []) for name in names]
+            values = " | ".join(ratio(mine, other) for other in others)
             lines.append(f"| {operation} | CPU, myapp ÷ this | {values} |")
     return "\n".join(lines)
 
