@@ -24,6 +24,11 @@ class Feature:
     stores: tuple[str, ...] = ()
     write_access: str = ""
 
+    def scope_of(self, method: str) -> str:
+        """The scope that a token needs for a method: ``catalog:read``, or
+        ``catalog:write`` for one that writes."""
+        return f"{self.name}:{'read' if method in SAFE_METHODS else 'write'}"
+
     def access_of(self, method: str) -> str:
         """Who may call a method that states no access itself."""
         is_write = method not in SAFE_METHODS

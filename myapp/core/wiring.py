@@ -1,6 +1,7 @@
 """Puts the rooms together, for each application and for each feature."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, Flask
@@ -194,7 +195,10 @@ def complete_routes(app: Flask, name: str, feature: Feature | None) -> None:
                 for schema in description.schemas() if description else ():
                     schemas.add(schema)
                 row = feature.access_of(method) if feature else None
-                who = table[rule.endpoint, method] = access_of(view, method, row)
+                who = access_of(view, method, row)
+                if feature and not who.is_public:
+                    who = replace(who, scope=feature.scope_of(method))
+                table[rule.endpoint, method] = who
                 check_roles(app, who.roles)
                 context.guard_model(app, getattr(view, "view_class", view), method, who)
     schemas.check_references()

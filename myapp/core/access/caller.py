@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask import Flask, current_app
 
@@ -36,12 +37,14 @@ class Authenticator:
         this kind. It raises a problem for credentials that are wrong.
     :param scheme: OpenAPI's Security Scheme Object.
     :param challenge: the WWW-Authenticate of a 401, RFC 9110 section 11.6.1.
+    :param has_scopes: whether its callers have scopes.
     """
 
     name: str
     authenticate: Callable[[], Caller | None]
-    scheme: dict[str, str] = field(default_factory=dict)
+    scheme: dict[str, Any] = field(default_factory=dict)
     challenge: str = ""
+    has_scopes: bool = False
 
 
 def roles_up_to(role: str) -> frozenset[str]:

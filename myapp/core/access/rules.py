@@ -42,16 +42,21 @@ class Rule:
 
     :param alternatives: sets of words, of which one has to be fulfilled as a whole; an
         empty set lets anybody pass.
+    :param scope: the scope that a token needs, whatever the words say (RFC 6749 section
+        3.3); see :meth:`myapp.core.feature.Feature.scope_of`.
     """
 
     alternatives: tuple[tuple[Word, ...], ...]
+    scope: str = ""
 
     def __or__(self, other: "Rule") -> "Rule":
-        return Rule((*self.alternatives, *other.alternatives))
+        both = (*self.alternatives, *other.alternatives)
+        return Rule(both, self.scope or other.scope)
 
     def __and__(self, other: "Rule") -> "Rule":
         pairs = [(one, two) for one in self.alternatives for two in other.alternatives]
-        return Rule(tuple((*one, *two) for one, two in pairs))
+        both = tuple((*one, *two) for one, two in pairs)
+        return Rule(both, self.scope or other.scope)
 
     @property
     def is_public(self) -> bool:
@@ -65,7 +70,10 @@ class Rule:
             " who are also ".join(word.meaning for word in words)
             for words in self.alternatives
         ]
-        return "anybody." if self.is_public else f"{', or '.join(told)}."
+        if self.is_public:
+            return "anybody."
+        token = f" A token needs the scope {self.scope}." if self.scope else ""
+        return f"{', or '.join(told)}.{token}"
 
     @property
     def challenge(self) -> str:
@@ -86,9 +94,14 @@ class Rule:
 
     def allows(self, caller: Caller | None) -> bool:
         """Whether a caller may call; the record is still to be asked about."""
-        return any(
+        return self.lacks_scope(caller) is False and any(
             all(word.allows(caller) for word in words) for words in self.alternatives
         )
+
+    def lacks_scope(self, caller: Caller | None) -> bool:
+        """Whether the caller has a token without the scope that it needs here."""
+        scopes = caller.scopes if caller is not None and self.scope else None
+        return scopes is not None and self.scope not in scopes
 
     def wanted(self, caller: Caller | None) -> list[set[str]]:
         """What the caller has to be to a record: one of these sets has to be fulfilled
@@ -104,6 +117,11 @@ class Rule:
 def is_known(caller: Caller | None) -> bool:
     """Whether a caller has said who it is."""
     return caller is not None
+
+
+def is_in_person(caller: Caller | None) -> bool:
+    """Whether a caller has signed in itself, and has not sent a token."""
+    return caller is not None and caller.scopes is None
 
 
 def role(name: str) -> Rule:
@@ -135,11 +153,16 @@ def relation(name: str, meaning: str) -> Rule:
 ACCESS: dict[str, Rule | Callable[[str], Rule]] = {
     "public": Rule(((),)),
     "signed_in": Rule(((Word("callers that are signed in", is_known),),)),
+    "in_person": Rule(
+        ((Word("callers that have signed in without a token", is_in_person),),)
+    ),
     "owner": relation("owner", "the owner of the record"),
     "supervisor": relation("supervisor", "those who supervise the record"),
     "role": role,
     "scope": scope,
 }
+#: A rule that lets nobody pass.
+NOBODY = Rule(())
 
 
 def rule_of(text: str) -> Rule:

@@ -41,6 +41,19 @@ def find_breaks(old: JSON, new: JSON) -> list[Break]:
     return list(dict.fromkeys(found))
 
 
+def is_accepted(old: JSON, security: list[JSON]) -> bool:
+    """Whether each way in which clients of an old operation say who they are is still
+    one of the ways of the new operation, without another scope."""
+    return bool(old.get("security")) and all(
+        any(
+            way.keys() == one.keys()
+            and all(set(way[key]) <= set(one[key]) for key in one)
+            for way in security
+        )
+        for one in old["security"]
+    )
+
+
 class Comparison:
     """Compares two documents, part by part.
 
@@ -54,7 +67,7 @@ class Comparison:
 
     def operation(self, where: str, old: JSON, new: JSON) -> Iterator[Break]:
         """One method of one path."""
-        if new.get("security") and new["security"] != old.get("security"):
+        if new.get("security") and not is_accepted(old, new["security"]):
             yield where, f"asks for other credentials: {new['security']}"
         name = old.get("operationId")
         if name is not None and name != new.get("operationId"):

@@ -116,7 +116,12 @@ def secured(app: Flask, who: rules.Rule) -> JSON:
     """The Security Requirement Objects of an operation: any one of the authenticators;
     an empty list for a public operation."""
     schemes = [] if who.is_public else authenticators_of(app)
-    return {"security": [{scheme.name: []} for scheme in schemes]}
+    needed = [who.scope] if who.scope else []
+    return {
+        "security": [
+            {scheme.name: needed if scheme.has_scopes else []} for scheme in schemes
+        ]
+    }
 
 
 def add_access(operation: JSON, meaning: str) -> None:

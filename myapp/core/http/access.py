@@ -16,6 +16,7 @@ from myapp.core.stores.state import UNREAD, request_state
 AccessTable = dict[tuple[str, str], Rule]
 
 PUBLIC = rule_of("public")
+INVALID_TOKEN = 'Bearer error="invalid_token"'
 
 
 def access_table(app: Flask) -> AccessTable:
@@ -57,6 +58,13 @@ def check_access() -> None:
     caller = caller_of_request()
     if who.allows(caller):
         return
+    if who.lacks_scope(caller):
+        told = f'Bearer error="insufficient_scope", scope="{who.scope}"'
+        raise Problem(
+            "forbidden",
+            f"The token lacks the scope {who.scope}.",
+            headers={"WWW-Authenticate": told},
+        )
     if caller is None:
         challenges = [one.challenge for one in authenticators_of(current_app)]
         told = who.challenge or ", ".join(filter(None, challenges))
@@ -64,6 +72,30 @@ def check_access() -> None:
             "unauthorized", headers={"WWW-Authenticate": told} if told else {}
         )
     raise Problem("forbidden")
+
+
+def sent_token() -> str | None:
+    """The bearer token of this request, RFC 6750 section 2.1; ``None`` without one. A
+    token in the body or in the URL is never read."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def invalid_token() -> Problem:
+    """The problem of a token that is wrong, has expired or was revoked, in the same
+    words (RFC 6750 section 3.1)."""
+    return Problem("unauthorized", headers={"WWW-Authenticate": INVALID_TOKEN})
+
+
+def known_scopes(app: Flask) -> dict[str, str]:
+    """The scopes that the routes of an application ask for, each with its meaning."""
+    found = {}
+    for (endpoint, _), rule in access_table(app).items():
+        feature = app.extensions["features"].get(endpoint.partition(".")[0])
+        if rule.scope and feature:
+            verb = "Read" if rule.scope.endswith(":read") else "Change"
+            found[rule.scope] = f"{verb} what is below {feature.url_prefix}"
+    return dict(sorted(found.items()))
 
 
 def access_of(view: Any, method: str, row: str | None) -> Rule:

@@ -9,7 +9,9 @@ from flask import Blueprint
 
 from myapp import create_app
 from myapp.core.access import access, current_caller, public
+from myapp.core.docs import build_document
 from myapp.core.feature import Feature
+from myapp.core.http.access import known_scopes
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
 from myapp.core.http.response import respond
@@ -164,6 +166,40 @@ def test_a_function_view_is_guarded_and_knows_its_caller(client: Any) -> None:
     client.get("/guarded/function", expect=401)
     response = client.get("/guarded/function", headers=EDITOR, expect=200)
     assert response.json == ["disabled", "editor", "eve", "readonly"]
+
+
+@STORES
+def test_a_token_needs_the_scope_of_the_feature_and_of_the_method(
+    client: Any, name: str
+) -> None:
+    url = f"/guarded/{name}/"
+    item = client.post(url, json={"text": "a"}, headers=ALICE).headers["Location"]
+    reads, writes, other = (
+        by("alice", "readonly", scope)
+        for scope in ("guarded:read", "guarded:write", "catalog:write")
+    )
+    client.get(item, headers=reads)
+    refused = client.patch(item, json={"text": "b"}, headers=reads, expect=403)
+    assert refused.headers["WWW-Authenticate"] == (
+        'Bearer error="insufficient_scope", scope="guarded:write"'
+    )
+    client.patch(item, json={"text": "b"}, headers=writes)
+    client.post(url, json={"text": "c"}, headers=writes)
+    client.get(item, headers=writes, expect=403)
+    for caller in (reads, other):
+        client.delete(item, headers=caller, expect=403)
+    client.get(url, headers=other, expect=403)
+    allow = client.options(item, headers=reads).headers["Allow"]
+    assert allow == "GET, HEAD, OPTIONS"
+
+
+def test_the_documents_tell_the_scope_of_each_operation(app: App) -> None:
+    with app.app_context():
+        document = build_document(app)
+        assert known_scopes(app)["guarded:write"] == "Change what is below /guarded"
+        assert "catalog:read" in known_scopes(app)
+    told = document["paths"]["/guarded/notes/"]["post"]["description"]
+    assert told.endswith("A token needs the scope guarded:write.")
 
 
 def test_a_disabled_caller_is_nobody_on_each_route(client: Any) -> None:

@@ -157,6 +157,9 @@ class Scoped(Storage):
         """The conditions of the records that this request may write, where they are not
         those of the records that it may read."""
         context = current_context(cls) if cls.has_scope else None
-        if context is None or context.writers in (None, context.readers):
+        if context is None or context.writers is None:
+            return ()
+        readers = context.readers
+        if readers and readers.alternatives == context.writers.alternatives:
             return ()
         return cls.conditions_of(context.writers, context.caller)

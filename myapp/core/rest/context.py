@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask, current_app, has_request_context, request
 
 from myapp.core.access.caller import Caller, current_caller
-from myapp.core.access.rules import Rule
+from myapp.core.access.rules import NOBODY, Rule
 from myapp.core.errors.problem import Problem
 from myapp.core.http.access import access_table
 from myapp.core.model.model import Model
@@ -26,13 +26,15 @@ def context_of_request(model: type[Model]) -> Asked | None:
     endpoint = request.endpoint or ""
     view = current_app.view_functions.get(endpoint)
     served = getattr(getattr(view, "view_class", None), "model", None)
-    readers = readers_table(current_app).get(model)
+    readers, caller = readers_table(current_app).get(model), current_caller()
     if served is not model:
-        return current_caller(), {}, readers, None
+        # What its own routes do not show to this token, no other route shows.
+        is_hidden = readers is not None and readers.lacks_scope(caller)
+        return caller, {}, NOBODY if is_hidden else readers, None
     table = access_table(current_app)
     readers = table.get((endpoint, "GET"), readers)
     writers = table.get((endpoint, request.method))
-    return current_caller(), path_values(model), readers, writers
+    return caller, path_values(model), readers, writers
 
 
 def readers_table(app: Flask) -> dict[type[Model], Rule]:
