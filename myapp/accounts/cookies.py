@@ -130,5 +130,11 @@ def check_origin(is_needed: bool) -> None:
 
 def own_origins() -> set[str]:
     """The origins of this server, as browsers write them (RFC 6454 section 6.1)."""
+    found, public = {f"{request.scheme}://{request.host}"}, public_origin()
+    return found | ({public} if public else set())
+
+
+def public_origin() -> str:
+    """The origin of ``PUBLIC_URL``; empty when it is not set."""
     public = urlsplit(current_app.config["PUBLIC_URL"])
-    return {f"{request.scheme}://{request.host}", f"{public.scheme}://{public.netloc}"}
+    return f"{public.scheme}://{public.netloc}" if public.netloc else ""

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import select
+
 from myapp.accounts.models import User
 from myapp.core.model import Change, after_write, unscoped
+from myapp.core.stores.sql import sql
 
+USERS = User.table()
 Found = Callable[[str], list[Any]]
 #: What features store about a user, by the names of :func:`in_export`.
 exported: dict[str, Found] = {}
@@ -14,7 +18,14 @@ exported: dict[str, Found] = {}
 def is_user(id: str) -> bool:
     """Whether a user has this id, whoever calls."""
     with unscoped():
-        return is_user_id(id) and bool(User.read([id]))
+        return is_user_id(id) and bool(User.read([User.key.parse(id)]))
+
+
+def hold_user(id: str) -> bool:
+    """Whether a user has this id; then nobody deletes it before the end of this
+    transaction."""
+    mine = select(USERS.c.id).where(USERS.c.id == id).with_for_update()
+    return bool(sql.session.connection().scalars(mine).all())
 
 
 def is_user_id(id: str) -> bool:

@@ -144,7 +144,7 @@ class MyFactorRemoval(ModelResource):
 def with_new_session(response: Response, user: Record) -> Response:
     """A response that begins another session of the user who calls."""
     role = second_factor.role_of_session(user)
-    begin_session(response, user.id, user.version, role, False)
+    begin_session(response, user.id, user.version, role, None)
     return response
 
 

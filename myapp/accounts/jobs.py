@@ -1,5 +1,8 @@
 """The jobs of accounts: mailed links, ended sessions, and what is too old."""
 
+import hashlib
+from typing import Any
+
 from flask import current_app
 
 from myapp.accounts import links
@@ -17,15 +20,27 @@ TEMPLATES = {
 }
 
 
+def stamp_of(user: Any) -> str:
+    """What changes with the password of a user: a link that somebody has asked for with
+    the former one is not mailed."""
+    return hashlib.sha256(user["password_hash"].encode()).hexdigest()[:16]
+
+
+def is_disabled(user: Any) -> bool:
+    """Whether a user has the lowest role."""
+    return bool(user["role"] == current_app.config["ROLES"][0])
+
+
 @job
-def mail_link(user_id: str, purpose: str, address: str) -> bool:
+def mail_link(user_id: str, purpose: str, address: str, stamp: str = "") -> bool:
     """Mail a new link. The job makes it, so that its token is stored nowhere.
 
-    :returns: whether the user still exists.
+    :param stamp: of the user who has asked, see :func:`stamp_of`; empty for any.
+    :returns: whether there is still such a user, whose password has not changed.
     """
     with unscoped():
         found = User.read([user_id])
-    if not found:
+    if not found or is_disabled(found[0]) or stamp not in ("", stamp_of(found[0])):
         return False
     token = links.make_link(user_id, purpose, address)
     base = current_app.config["PUBLIC_URL"].rstrip("/")
@@ -44,7 +59,7 @@ def mail_reset(email_key: str) -> bool:
     :returns: whether there is one.
     """
     user = find_user(email_key)
-    if user is None or user["role"] == current_app.config["ROLES"][0]:
+    if user is None or is_disabled(user):
         return False
     return bool(mail_link(user.id, links.RESET, user["email"]))
 

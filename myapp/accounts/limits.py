@@ -1,9 +1,9 @@
 """How often one may try to sign in or sign up: for each address that requests come
 from, for each account, and in all.
 
-Of sign-ins only failures count. A stranger who uses up the tries of an account locks
-nobody out: a device, or an address, from which its user has signed in before has tries
-of its own.
+Of sign-ins only failures count. A stranger who uses up the tries of an account, or of
+all, locks nobody out: a device, or an address, from which its user has signed in before
+has tries of its own.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ def trying(what: str, email: str, user_id: str = "") -> Iterator[None]:
         return
     g.tries |= limits.keys()
     taken = limiter.take(limits)
-    if taken.refused == 1 and is_familiar(user_id, place):
+    if taken.refused >= 1 and is_familiar(user_id, place):
         own = short(f"{account} {place}")
         limits = {f"{what}:familiar:{own}": rate, f"{what}:from:{place}": rate}
         taken = limiter.take(limits)

@@ -113,7 +113,7 @@ def may_sign_in(user: Record) -> bool:
     is_demo = user["email_key"].endswith(DEMO_DOMAIN)
     return (
         user["verified_at"] is not None
-        and user["role"] != current_app.config["ROLES"][0]
+        and not jobs.is_disabled(user)
         and not (is_demo and current_app.config["ENV"] == "production")
     )
 
@@ -208,7 +208,7 @@ def ask_for_email(user: Record, email: str, password: str) -> None:
     address = read_address(email)
     prove_again(user, password)
     with trying("sign-up", address):
-        jobs.mail_link.later(user.id, links.MOVE, address)
+        jobs.mail_link.later(user.id, links.MOVE, address, jobs.stamp_of(user))
     jobs.tell.later(user["email"], "moving")
 
 
@@ -263,6 +263,8 @@ def set_role(user: Record, role: str) -> None:
         return
     protect_last(user)
     write_user(user, role=role)
+    if jobs.is_disabled(user):
+        links.drop_links(user.id)
     sign_out_everywhere(user)
 
 

@@ -134,20 +134,23 @@ def session_in(text: bytes | None) -> dict[str, Any] | None:
 
 
 def begin_session(
-    response: Response, user_id: str, version: int, role: str, remember: bool
+    response: Response, user_id: str, version: int, role: str, remember: bool | None
 ) -> None:
-    """Begin a session after the commit of this request, and end that of its cookie.
+    """Begin a session after the commit of this request, and end that of its cookie. If
+    the user has changed meanwhile, a sign-in is refused, a 409; after a change that is
+    stored the response has no session.
 
     :param response: gets the cookie.
     :param version: of the user, as it was read or written.
-    :param remember: whether the cookie outlives the browser.
+    :param remember: whether the cookie outlives the browser; ``None`` when this request
+        is no sign-in.
     """
     former = sent_cookie()
     secret = secrets.token_bytes(SECRET_BYTES)
     cookie = Cookie(user_id, hashlib.sha256(secret).hexdigest())
     kept = {
         "role": role,
-        "remember": remember,
+        "remember": bool(remember),
         "created_at": datetime.now(UTC).isoformat(),
         "address": request.remote_addr or "",
         "agent": request.headers.get("User-Agent", "")[:200],
@@ -160,7 +163,9 @@ def begin_session(
         text = orjson.dumps(kept)
         limits = [longest, idle, version, text, MOST_SESSIONS, prefix_of(user_id)]
         if not BEGIN(keys, [cookie.digest, *limits]):
-            raise Problem("conflict", "The account has changed. Sign in again.")
+            if remember is not None:
+                raise Problem("conflict", "The account has changed. Sign in again.")
+            set_cookie(response, "", 0)
         if former is not None:
             end_session(former)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from myapp.accounts import links, service
+from myapp.accounts import links, service, sessions
 from myapp.accounts.cookies import cookie_name
 from myapp.accounts.factories import PASSWORD, create_user, load_demo
 from myapp.accounts.models import User, find_user
@@ -462,3 +462,42 @@ def test_the_demo_is_a_user_of_each_role(
     assert signed_in(app, editor, password).get("/accounts/me").json["role"] == "editor"
     monkeypatch.setitem(app.config, "ENV", "production")
     refuse(client, editor, password)
+
+
+def test_a_link_asked_for_with_a_former_password_is_not_mailed(
+    client: Client, app: App
+) -> None:
+    make(app)
+    mine, other = signed_in(app), "thief@mail.example"
+    body = {"email": other, "password": PASSWORD}
+    mine.post("/accounts/me/email", json=body, expect=202)
+    change = {"old_password": PASSWORD, "new_password": OTHER}
+    mine.post("/accounts/me/password", json=change, expect=204)
+    assert subjects(app, other) == []
+
+
+def test_links_of_a_user_who_is_disabled_are_of_no_use(
+    client: Client, app: App
+) -> None:
+    make(app)
+    client.post("/accounts/password-reset", json={"email": ADA}, expect=202)
+    proof = {"token": token_in_mail(app), "password": OTHER}
+    with app.app_context():
+        user = find_user(ADA)
+        assert user is not None
+        service.set_role(user, "disabled")
+        commit()
+    client.post("/accounts/password-reset/confirmation", json=proof, expect=422)
+
+
+def test_a_change_that_is_stored_is_told_though_no_session_can_begin(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(app)
+    mine = signed_in(app)
+    monkeypatch.setattr(sessions, "BEGIN", lambda keys, args: 0)
+    body = {"old_password": PASSWORD, "new_password": OTHER}
+    mine.post("/accounts/me/password", json=body, expect=204)
+    mine.get("/accounts/me", expect=401)
+    body = {"email": ADA, "password": OTHER}
+    mine.post("/accounts/session", json=body, expect=409)

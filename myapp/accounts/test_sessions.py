@@ -333,6 +333,22 @@ def test_ten_wrong_passwords_are_taken_and_the_right_one_of_a_device(
     assert tries(mine, 12, **there)[-1] == 429
 
 
+def test_tries_of_all_lock_out_nobody_who_has_signed_in_here(
+    client: Client, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(app)
+    monkeypatch.setitem(app.config, "ACCOUNTS_LIMIT", "5/300")
+    signed_in(app)
+    for number in range(6):
+        there = {"REMOTE_ADDR": f"192.0.2.{number}"}
+        body = {"email": f"{number}@mail.example", "password": OTHER}
+        expect = 401 if number < 5 else 429
+        client.post(
+            "/accounts/session", json=body, environ_overrides=there, expect=expect
+        )
+    signed_in(app)
+
+
 @pytest.mark.parametrize(
     "spelling", ["ADA@MAIL.EXAMPLE", "\uff41da@mail.example", "Ada@Mail.Example"]
 )

@@ -62,6 +62,9 @@ class Members(ModelResource):
         team = Team.get_or_404(check_id(str(team_id)))
         body = read_json()
         Membership.create_validator.check(body)
+        body = {**body, "user_id": check_id(body["user_id"])}
+        document = {**Membership.new_document(body), "team_id": team.id}
+        Membership.refuse_outside([document], are_new=True)
         service.check_user(body["user_id"])
         member = Membership.create(body)
         where = {"team_id": team.id, "user_id": member["user_id"]}

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from myapp.accounts import door
 from myapp.core.access import ACCESS, Caller, caller_id, relation
 from myapp.core.model import Change, one_of, unscoped
-from myapp.core.stores.sql import Id, SqlModel, Varchar, rows
+from myapp.core.stores.sql import Id, SqlModel, Varchar, rows, sql
 
 ACCESS["member"] = relation("member", "the members of the team")
 ACCESS["leader"] = relation("leader", "the leaders of the team")
@@ -39,6 +39,17 @@ class Team(SqlModel):
     def related(cls, caller: Caller, relation: str) -> Any:
         """The teams of a member or a leader."""
         return (one_of("id", teams_of(caller, relation == "leader")),)
+
+    @classmethod
+    def before_write(cls, change: Change) -> None:
+        """The memberships of a team that is deleted are deleted as others are, so that
+        the audit tells of them."""
+        if change.after is None and change.before is not None:
+            mine = MEMBERS.c.team_id == change.before["id"]
+            asked: Any = select(MEMBERS).where(mine).with_for_update()
+            found = sql.session.connection().execute(asked).all()
+            with unscoped():
+                Membership.discard([dict(row._mapping) for row in found])
 
     @classmethod
     def after_write(cls, change: Change) -> None:

@@ -28,11 +28,12 @@ def member_of(team_id: str, user_id: str) -> str:
 
 
 def check_user(user_id: str) -> None:
-    """Refuse a member who is no user.
+    """Refuse a member who is no user; a user stays one until the end of this
+    transaction.
 
     :raises Problem: 422.
     """
-    if not door.is_user(user_id):
+    if not door.hold_user(user_id):
         error = problem_at("/user_id", "refers to nothing", "reference")
         raise Problem("unprocessable", errors=[error])
 
@@ -66,7 +67,9 @@ def memberships_of(user_id: str) -> list[Any]:
 def leave_all_teams(user_id: str) -> None:
     """Delete the memberships of a user. A team without a leader is left to admins."""
     with unscoped():
-        asked: Any = select(MEMBERS).where(MEMBERS.c.user_id == user_id)
+        # A lock sees what was committed after this transaction began.
+        mine = MEMBERS.c.user_id == user_id
+        asked: Any = select(MEMBERS).where(mine).with_for_update()
         found = sql.session.connection().execute(asked).all()
         if found:
             Membership.discard([dict(row._mapping) for row in found])

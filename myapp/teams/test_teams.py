@@ -190,3 +190,63 @@ def test_a_member_leaves_by_itself_and_the_last_leader_stays(
     client.get(place, headers=mia, expect=404)
     client.delete(mine, headers=lea, expect=409)
     assert members(client, place, lea) == {users["lea"]: True}
+
+
+def lines(client: Client, id: str) -> list[str]:
+    """What the audit tells of a record, the newest line first."""
+    items = client.get(f"/audit/?record_id={id}", headers=ROOT).json["items"]
+    return [one["action"] for one in items]
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_the_audit_tells_of_the_members_of_a_deleted_team(
+    client: Client, app: App, in_batch: bool
+) -> None:
+    users = make_users(app)
+    place, lea = make_team(client, users), by(users["lea"])
+    url = f"{place}/members/{users['mia']}"
+    member = client.get(url, headers=lea).json["id"]
+    if in_batch:
+        body = {"delete": [{"id": place.rpartition("/")[2]}]}
+        client.post("/teams/batch", json=body, headers=lea, expect=200)
+    else:
+        client.delete(place, headers=lea)
+    assert lines(client, member) == ["delete", "create"]
+
+
+def test_a_member_learns_nothing_of_users_and_ids_have_one_form(
+    client: Client, app: App
+) -> None:
+    users = make_users(app)
+    place = make_team(client, users)
+    lea, mia = by(users["lea"]), by(users["mia"])
+    url = f"{place}/members/"
+    for id in (users["zoe"], "00000000-0000-7000-8000-00000000dead"):
+        client.post(url, json={"user_id": id}, headers=mia, expect=403)
+    body = {"user_id": users["zoe"].upper()}
+    added = client.post(url, json=body, headers=lea).json
+    assert added["user_id"] == users["zoe"]
+
+
+def test_no_user_who_is_deleted_meanwhile_stays_a_member(own_app: App) -> None:
+    ToyAuthenticator().add_to(own_app)
+    users = make_users(own_app)
+    place = make_team(own_app.test_client(), users)
+    lea = by(users["lea"])
+
+    def send(method: str, url: str, sent: dict[str, Any]) -> int:
+        mine: Any = own_app.test_client()
+        opened = super(Client, mine).open(url, method=method, **sent)
+        return int(opened.status_code)
+
+    for number in range(8):
+        with own_app.app_context():
+            id = create_user(f"new{number}@mail.example").id
+            commit()
+        with ThreadPoolExecutor(2) as pool:
+            sent = {"json": {"user_id": id}, "headers": lea}
+            added = pool.submit(send, "POST", f"{place}/members/", sent)
+            gone = f"/accounts/users/{id}"
+            deleted = pool.submit(send, "DELETE", gone, {"headers": ROOT})
+        assert deleted.result() == 204 and added.result() in (201, 422)
+        assert id not in members(own_app.test_client(), place, lea)

@@ -19,6 +19,8 @@ SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z", re.ASCII)
 RELEASE = re.compile(r"[A-Za-z0-9._+-]{0,128}")
 #: Where the environ of a request keeps its id.
 REQUEST_ID = "myapp.request_id"
+# The headers by which a proxy says that the client uses TLS.
+FORWARDED = {"HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_SSL"}
 # Headers that a script of another origin may read.
 EXPOSED = (
     "Accept-Patch Accept-Post Allow ETag Idempotent-Replayed Link Location RateLimit "
@@ -54,10 +56,13 @@ class ResponseHeaders:
 
     :param application: the WSGI application that is wrapped.
     :param release: the name of the release, which each response tells, if there is one.
+    :param has_proxy: whether headers of a proxy are believed.
     """
 
-    def __init__(self, application: WSGI, release: str = "") -> None:
-        self.application = application
+    def __init__(
+        self, application: WSGI, release: str = "", has_proxy: bool = False
+    ) -> None:
+        self.application, self.has_proxy = application, has_proxy
         self.own = [("X-Release", release)] if release else []
 
     def __call__(
@@ -72,6 +77,9 @@ class ResponseHeaders:
             environ["PATH_INFO"] = "/"
         # uWSGI passes on what is no HTTP, such as the start of TLS, without a method.
         environ.setdefault("REQUEST_METHOD", "GET")
+        if not self.has_proxy and not FORWARDED.isdisjoint(environ):
+            # uWSGI believes them.
+            environ["wsgi.url_scheme"] = "http"
         is_secure = environ["wsgi.url_scheme"] == "https"
         is_own = "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ
 
@@ -110,8 +118,8 @@ def init_app(app: Flask) -> None:
     release = app.config["RELEASE"]
     if not RELEASE.fullmatch(release):
         raise ConfigError("RELEASE takes letters, digits, . _ + and -")
-    wrapped: Any = ResponseHeaders(app.wsgi_app, release)
     count = app.config["TRUSTED_PROXIES"]
+    wrapped: Any = ResponseHeaders(app.wsgi_app, release, count > 0)
     if count:
         wrapped = ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count)
     app.wsgi_app = wrapped  # type: ignore[method-assign]

@@ -316,6 +316,11 @@ def test_what_a_proxy_forwards_is_believed_where_there_is_one(
     more = {**FORWARDED, "X-Forwarded-For": "198.51.100.1, 203.0.113.9"}
     client.get("/", headers=more)
     assert seen[-1] == seen[0]
+    if not proxies:
+        # As uWSGI reads it.
+        believed = {"wsgi.url_scheme": "https"}
+        sent = client.get("/", headers=FORWARDED, environ_overrides=believed).headers
+        assert "Strict-Transport-Security" not in sent
 
 
 @pytest.mark.parametrize(("path", "status"), [("/", 200), ("/nothing-here", 404)])

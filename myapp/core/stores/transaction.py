@@ -149,7 +149,8 @@ def call_effects() -> None:
             try:
                 run_and_commit(effect)
             except Exception as error:
-                log.error("an effect after the commit failed", exc_info=error)
+                if not isinstance(error, Problem):
+                    log.error("an effect after the commit failed", exc_info=error)
                 failed = failed or error
             state.effects = later + state.effects
     if failed is not None:
