@@ -80,7 +80,8 @@ def outcome(app: App, one: Try, caller: str, record: str) -> str:
     """What a caller gets: ``ok``, or the status of a refusal."""
     described = description_of(one.view, one.method)
     body = described.body if described else None
-    url = one.rule.rule.replace("<id>", record).replace("<session_id>", "x")
+    url = one.rule.rule.replace("<id>", record or IDS["owner"])
+    url = url.replace("<session_id>", "x")
     url = url.replace("<uuid:user_id>", IDS["owner"])
     url = re.sub("<uuid:[a-z_]+>", record, re.sub("<int:[a-z]+>", "1", url))
     headers = {"If-Match": "*"} if one.method in ("PUT", "PATCH", "DELETE") else {}

@@ -2,7 +2,7 @@
 
 from myapp.accounts.cookies import check_origin
 from myapp.accounts.links import TOKEN
-from myapp.accounts.models import EMAIL, NAME, ROLE, User
+from myapp.accounts.models import EMAIL, NAME, ROLE, PersonalToken, User
 from myapp.accounts.passwords import PASSWORD
 from myapp.accounts.totp import CODE
 from myapp.core.http import read_json
@@ -124,11 +124,42 @@ EXPORT: JSON = {
     # What other features store about the user, by their names.
     "additionalProperties": {"type": "array"},
 }
+NEW_TOKEN = PersonalToken.write_schema
+token_properties = {
+    **PersonalToken.read_schema["properties"],
+    "last_used_at": {"type": ["string", "null"], "format": "date-time"},
+}
+TOKENS: JSON = {
+    "$id": "/schemas/token.list.json",
+    "title": "Personal access tokens",
+    "type": "object",
+    "properties": {
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": token_properties,
+                "required": [*token_properties],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["items"],
+    "additionalProperties": False,
+}
+TOKEN_TOLD: JSON = {
+    "$id": "/schemas/token.told.json",
+    "title": "A personal access token, with its text",
+    "type": "object",
+    "properties": {**token_properties, "token": {"type": "string"}},
+    "required": [*token_properties, "token"],
+    "additionalProperties": False,
+}
 validators = {
     schema["$id"]: Validator(schema)
     for schema in (
         *(SIGN_UP, SIGN_IN, ADDRESS, PROOF, LINK, NEW_PASSWORD, NEW_EMAIL),
-        *(ONLY_PASSWORD, ONLY_CODE, ME, USER),
+        *(ONLY_PASSWORD, ONLY_CODE, ME, USER, NEW_TOKEN),
     )
 }
 

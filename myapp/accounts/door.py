@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 
 from myapp.accounts.models import User
+from myapp.accounts.sign_out import also_ends
 from myapp.core.model import Change, after_write, unscoped
 from myapp.core.stores.sql import sql
 
@@ -46,6 +47,13 @@ def when_deleted(act: Callable[[str], Any]) -> Callable[[str], Any]:
             act(change.before["id"])
 
     after_write.connect(hear, sender=User, weak=False)
+    return act
+
+
+def when_signed_out(act: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let a function be called with the id of each user that is signed out everywhere,
+    such as by a new password, in the same transaction. A decorator."""
+    also_ends.append(act)
     return act
 
 

@@ -5,13 +5,19 @@ from typing import Any
 
 from flask import Response
 
-from myapp.accounts import second_factor, service
+from myapp.accounts import service
 from myapp.accounts.bodies import ADDRESS, LINK, PROOF, SIGN_IN, SIGN_UP, read_body
 from myapp.accounts.cookies import check_origin, sent_cookie, set_cookie
 from myapp.accounts.limits import remember_place
 from myapp.accounts.models import User
 from myapp.accounts.passwords import parse_cost
-from myapp.accounts.sessions import add_sessions, begin_session, end_session
+from myapp.accounts.sessions import (
+    add_sessions,
+    begin_session,
+    end_session,
+    role_of_session,
+)
+from myapp.accounts.tokens import add_tokens
 from myapp.core.access import public
 from myapp.core.errors import ConfigError
 from myapp.core.rest import Resource, describe, feature_blueprint, respond
@@ -28,6 +34,7 @@ SETTINGS: dict[str, Any] = {
     "SESSION_IDLE": 30 * DAY,
     "SESSION_ABSOLUTE": 90 * DAY,
     "LINK_LIFETIME": 3600.0,
+    "TOKEN_LIFETIME": 366 * DAY,
     "SIGN_IN_LIMIT": "10/300",
     "SIGN_UP_LIMIT": "10/300",
     "ACCOUNTS_LIMIT": "1000/300",
@@ -49,7 +56,7 @@ REFUSALS = (400, 403, 413, 415, 422, 429)
 
 
 def set_up(app: Any) -> None:
-    """Let sessions say who calls.
+    """Let personal tokens and sessions say who calls.
 
     :raises ConfigError: for a setting that cannot be read.
     """
@@ -62,6 +69,7 @@ def set_up(app: Any) -> None:
         raise ConfigError("SIGN_UP_ROLE is not in ROLES")
     if not set(app.config["SECOND_FACTOR_ROLES"]) <= set(app.config["ROLES"]):
         raise ConfigError("SECOND_FACTOR_ROLES names a role that is not in ROLES")
+    add_tokens(app)
     add_sessions(app)
 
 
@@ -104,7 +112,7 @@ class Session(Resource):
         response = respond(user.as_json(), 201)
         remember_place(response, user.id)
         begin_session(
-            *(response, user.id, user.version, second_factor.role_of_session(user)),
+            *(response, user.id, user.version, role_of_session(user)),
             bool(body.get("remember")),
         )
         return response

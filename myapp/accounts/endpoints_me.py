@@ -25,6 +25,7 @@ from myapp.accounts.sessions import (
     begin_session,
     end_present_sessions,
     end_session,
+    role_of_session,
     sessions_of,
 )
 from myapp.core.access import access, caller_id
@@ -75,7 +76,7 @@ class Me(ModelResource):
 
 
 @accounts.route("/me/password")
-@access("owner")
+@access("owner & in_person")
 class MyPassword(ModelResource):
     """One's own password."""
 
@@ -92,7 +93,7 @@ class MyPassword(ModelResource):
 
 
 @accounts.route("/me/second-factor")
-@access("owner")
+@access("owner & in_person")
 class MyFactor(ModelResource):
     """One's own second factor."""
 
@@ -108,7 +109,7 @@ class MyFactor(ModelResource):
 
 
 @accounts.route("/me/second-factor/confirmation")
-@access("owner")
+@access("owner & in_person")
 class MyFactorConfirmation(ModelResource):
     """The code that turns one's own second factor on."""
 
@@ -125,7 +126,7 @@ class MyFactorConfirmation(ModelResource):
 
 
 @accounts.route("/me/second-factor/removal")
-@access("owner")
+@access("owner & in_person")
 class MyFactorRemoval(ModelResource):
     """The end of one's own second factor."""
 
@@ -143,13 +144,13 @@ class MyFactorRemoval(ModelResource):
 
 def with_new_session(response: Response, user: Record) -> Response:
     """A response that begins another session of the user who calls."""
-    role = second_factor.role_of_session(user)
+    role = role_of_session(user)
     begin_session(response, user.id, user.version, role, None)
     return response
 
 
 @accounts.route("/me/email")
-@access("owner")
+@access("owner & in_person")
 class MyEmail(ModelResource):
     """One's own address."""
 
@@ -165,7 +166,7 @@ class MyEmail(ModelResource):
 
 
 @accounts.route("/me/deletion")
-@access("owner")
+@access("owner & in_person")
 class MyDeletion(ModelResource):
     """The end of one's own account."""
 
@@ -200,6 +201,7 @@ class MyExport(ModelResource):
 
 
 @accounts.route("/sessions/")
+@access("in_person")
 class Sessions(Resource):
     """One's own sessions."""
 
@@ -217,6 +219,7 @@ class Sessions(Resource):
 
 
 @accounts.route("/sessions/<session_id>")
+@access("in_person")
 class OneSession(Resource):
     """A session of one's own."""
 

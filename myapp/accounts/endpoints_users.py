@@ -6,7 +6,7 @@ from myapp.accounts import service
 from myapp.accounts.bodies import USER, read_body
 from myapp.accounts.endpoints import REFUSALS, users
 from myapp.accounts.models import User
-from myapp.accounts.sessions import end_present_sessions
+from myapp.accounts.sign_out import sign_out_everywhere
 from myapp.core.access import access
 from myapp.core.rest import (
     ModelResource,
@@ -77,5 +77,5 @@ class UserSessions(ModelResource):
         """Sign a user out everywhere."""
         user = User.get_or_404(check_id(id))
         service.check_manager(user)
-        end_present_sessions(user.id)
+        sign_out_everywhere(user)
         return respond(None, 204)

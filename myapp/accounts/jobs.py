@@ -8,6 +8,7 @@ from flask import current_app
 from myapp.accounts import links
 from myapp.accounts.models import User, find_user
 from myapp.accounts.sessions import end_sessions
+from myapp.accounts.tokens import drop_old_tokens
 from myapp.core.jobs import cron, job
 from myapp.core.mail import send_mail_now
 from myapp.core.model import unscoped
@@ -82,3 +83,10 @@ def drop_sessions(user_id: str, below: int) -> int:
 def drop_links() -> int:
     """Delete the links that are too old."""
     return links.drop_old_links()
+
+
+@cron("17 * * * *")
+@job
+def drop_tokens() -> int:
+    """Delete the personal tokens that are over."""
+    return drop_old_tokens()

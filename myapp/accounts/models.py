@@ -101,6 +101,52 @@ class User(SqlModel):
             yield problem_at("/role", f"must be one of {', '.join(roles)}", "enum")
 
 
+class PersonalToken(SqlModel):
+    """A token with which a script calls for its user. Only its digest is stored."""
+
+    __tablename__ = "accounts_tokens"
+    audited = True
+    scoped_by = ("user_id",)
+    server_properties = {
+        "user_id": {"type": "string", "format": "uuid"},
+        "digest": {"type": "string", "maxLength": 64},
+    }
+    hidden = ("user_id", "digest")
+    write_schema = {
+        "$id": "/schemas/token.write.json",
+        "title": "A personal access token, as written",
+        "type": "object",
+        "properties": {
+            "name": NAME,
+            "scopes": {
+                "type": "array",
+                "items": {"type": "string", "maxLength": 100},
+                "minItems": 1,
+                "maxItems": 100,
+                "uniqueItems": True,
+            },
+            "expires_at": {"type": "string", "format": "date-time"},
+        },
+        "required": ["name", "scopes", "expires_at"],
+        "additionalProperties": False,
+        "examples": [
+            {
+                "name": "Backup script",
+                "scopes": ["carts:read"],
+                "expires_at": "2030-01-01T00:00:00Z",
+            }
+        ],
+    }
+
+    name: Mapped[str] = mapped_column(Varchar(100))
+    scopes: Mapped[list[Any]] = mapped_column(JSON)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    user_id: Mapped[str] = mapped_column(
+        Id, ForeignKey("accounts_users.id", ondelete="CASCADE")
+    )
+    digest: Mapped[str] = mapped_column(CHAR(64), unique=True)
+
+
 class Link(sql.Model):  # type: ignore[name-defined,misc]  # made at run time
     """A link that was mailed: it proves that its reader gets the mails of an address.
     Only the digest of its token is stored."""

@@ -1,20 +1,10 @@
-"""How a user turns the second factor on and off, and which roles need one."""
-
-from flask import current_app
+"""How a user turns the second factor on and off."""
 
 from myapp.accounts import jobs, totp
 from myapp.accounts.limits import trying
-from myapp.accounts.service import prove_again, sign_out_everywhere, write_user
+from myapp.accounts.service import prove_again, write_user
+from myapp.accounts.sign_out import sign_out_everywhere
 from myapp.core.model import Record
-
-
-def role_of_session(user: Record) -> str:
-    """The role that a session of a user has: with a role that needs a second factor,
-    and without one, that of a new user."""
-    needs = user["role"] in current_app.config["SECOND_FACTOR_ROLES"]
-    if needs and user["totp_secret"] is None:
-        return str(current_app.config["SIGN_UP_ROLE"])
-    return str(user["role"])
 
 
 def ask_for_factor(user: Record, password: str) -> Record:

@@ -19,11 +19,12 @@ from myapp.accounts.passwords import (
     is_password,
     words_of,
 )
-from myapp.accounts.sessions import end_present_sessions, end_sessions
+from myapp.accounts.sign_out import sign_out_everywhere
+from myapp.accounts.tokens import drop_tokens
 from myapp.core.access import current_caller
 from myapp.core.errors import Problem, problem_at
 from myapp.core.model import Record, unscoped
-from myapp.core.stores import StaleRead, after_commit
+from myapp.core.stores import StaleRead
 from myapp.core.stores.sql import sql
 
 USERS = User.table()
@@ -191,15 +192,6 @@ def set_password(user: Record, hashed: str) -> None:
     sign_out_everywhere(user)
 
 
-def sign_out_everywhere(user: Record) -> None:
-    """End the sessions of a user who was changed: now, so that nothing is written while
-    Redis cannot be reached; after the commit, for a sign-in that came between; and by a
-    job, if this process dies before that."""
-    end_present_sessions(user.id)
-    after_commit(lambda: end_sessions(user.id, user.version))
-    jobs.drop_sessions.later(user.id, user.version)
-
-
 def ask_for_email(user: Record, email: str, password: str) -> None:
     """Mail a link to a new address, and tell the old one.
 
@@ -248,6 +240,7 @@ def delete_user(user: Record) -> None:
     """
     protect_last(user)
     links.drop_links(user.id)
+    drop_tokens(user.id)
     with unscoped():
         user.delete()
     user.document = {**user.document, "version": user.version + 1}

@@ -122,6 +122,15 @@ def authenticate() -> Caller | None:
     return Caller(cookie.user_id, roles_up_to(str(session.get("role"))))
 
 
+def role_of_session(user: Any) -> str:
+    """The role that a session or a token of a user has: with a role that needs a second
+    factor, and without one, that of a new user."""
+    needs = user["role"] in current_app.config["SECOND_FACTOR_ROLES"]
+    if needs and user["totp_secret"] is None:
+        return str(current_app.config["SIGN_UP_ROLE"])
+    return str(user["role"])
+
+
 def session_in(text: bytes | None) -> dict[str, Any] | None:
     """The session in a value of Redis; ``None`` for anything else."""
     if text is None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisDown
 
-from myapp.accounts import service, sessions
+from myapp.accounts import service, sessions, sign_out
 from myapp.accounts.cookies import COOKIE_LENGTH, ID_LENGTH, prefix_of
 from myapp.accounts.sessions import end_sessions, set_of
 from myapp.accounts.test_accounts import (
@@ -236,7 +236,7 @@ def test_a_process_that_dies_after_its_commit_ends_the_sessions_all_the_same(
     user = make(app)
     with app.app_context(), unscoped():
         changed = service.user_of(user)
-        monkeypatch.setattr(service, "after_commit", lambda _effect: None)
+        monkeypatch.setattr(sign_out, "after_commit", lambda _effect: None)
         service.set_role(changed, "editor")
         between = sessions.BEGIN(
             [prefix_of(user) + "d", set_of(user), sessions.floor_of(user)],

@@ -1,5 +1,6 @@
 """The HTTP layer: input checks, access, headers, the log line, errors and health."""
 
+from myapp.core.http.access import invalid_token, known_scopes, sent_token
 from myapp.core.http.app import App
 from myapp.core.http.description import describe
 from myapp.core.http.limits import client_network, too_many
@@ -10,7 +11,10 @@ __all__ = [
     "App",
     "client_network",
     "describe",
+    "invalid_token",
+    "known_scopes",
     "read_json",
     "respond",
+    "sent_token",
     "too_many",
 ]

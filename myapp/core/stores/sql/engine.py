@@ -80,14 +80,20 @@ sql = SQLAlchemy(model_class=Base, session_options={"class_": Session})
 migrate = Migrate()
 
 
-def rows(statement: Executable, parameters: Mapping[str, Any] | None = None) -> Rows:
+def rows(
+    statement: Executable,
+    parameters: Mapping[str, Any] | None = None,
+    newest: bool = False,
+) -> Rows:
     """Read rows: in the transaction of this request when it has begun, so that the
     request sees its own writes; otherwise without a transaction.
+
+    :param newest: whether a replica, which may be behind, is not asked.
     """
     if sql.session.registry.has() and sql.session().in_transaction():
         return sql.session.connection().execute(statement, parameters).all()
     request_state().statements += 1
-    return cast(Rows, run_alone(statement, parameters, reads=True))
+    return cast(Rows, run_alone(statement, parameters, True, newest))
 
 
 def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
@@ -109,15 +115,19 @@ def write(statement: Executable, parameters: Any = None) -> CursorResult[Any]:
     return cast(CursorResult[Any], run_alone(statement, parameters))
 
 
-def run_alone(statement: Executable, parameters: Any, reads: bool = False) -> Any:
+def run_alone(
+    statement: Executable, parameters: Any, reads: bool = False, newest: bool = False
+) -> Any:
     """Run a statement that is a transaction by itself.
 
     :param reads: whether to return all rows, instead of the result.
+    :param newest: as in :func:`rows`.
     """
     extensions = current_app.extensions
     start = time.perf_counter()
     try:
-        if reads and extensions["sql_replicas"] and not request_state().is_fresh:
+        needs_newest = newest or request_state().is_fresh
+        if reads and extensions["sql_replicas"] and not needs_newest:
             found = extensions["sql_replicas"].read(statement, parameters)
             if found is not None:
                 return found
