@@ -28,6 +28,12 @@ FEATURES = (
         stores=("sql",),
     ),
     Feature(
+        "oauth",
+        url_prefix="/oauth",
+        access="signed_in",
+        stores=("sql",),
+    ),
+    Feature(
         "teams",
         url_prefix="/teams",
         access='member | role("admin")',
@@ -39,6 +45,7 @@ FEATURES = (
 DOORS: frozenset[tuple[str, str]] = frozenset(
     {
         ("carts", "accounts"),
+        ("oauth", "accounts"),
         ("teams", "accounts"),
     }
 )

@@ -493,7 +493,7 @@ def descriptions(app: App) -> Iterator[tuple[str, Any]]:
         feature, _, name = rule.endpoint.partition(".")
         if feature in app.extensions["features"] and name not in PAGES:
             view = app.view_functions[rule.endpoint]
-            if getattr(view, "is_for_people", False):
+            if getattr(view, "is_undescribed", False):
                 continue
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 yield f"{method} {rule}", description_of(view, method)

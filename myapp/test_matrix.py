@@ -67,7 +67,7 @@ def make_record(app: App, feature: str, model: Any) -> str:
     factories = FACTORIES[feature]
     with app.app_context(), unscoped():
         if hasattr(factories, "record_for_matrix"):
-            record = factories.record_for_matrix(IDS, CALLERS)
+            record = factories.record_for_matrix(IDS, CALLERS, model)
         else:
             record = getattr(factories, f"create_{snake(model.__name__)}")()
             if model.owner_field:

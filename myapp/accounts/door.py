@@ -5,11 +5,14 @@ from typing import Any
 
 from sqlalchemy import select
 
+from myapp.accounts import service
 from myapp.accounts.models import User
+from myapp.accounts.sessions import role_of_session
 from myapp.accounts.sign_out import also_ends
-from myapp.core.model import Change, after_write, unscoped
+from myapp.core.model import Change, Record, after_write, unscoped
 from myapp.core.stores.sql import sql
 
+#: The table of users, to read beside what another feature stores of them.
 USERS = User.table()
 Found = Callable[[str], list[Any]]
 #: What features store about a user, by the names of :func:`in_export`.
@@ -36,6 +39,30 @@ def is_user_id(id: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def active_user(id: str) -> Record | None:
+    """The user with an id, unless it is disabled or gone, whoever calls."""
+    with unscoped():
+        found = User.read([id])
+    user = Record(User, found[0]) if found else None
+    return user if user is not None and service.may_sign_in(user) else None
+
+
+def role_of(user: Any) -> str:
+    """The role with which a user calls now.
+
+    :param user: its ``role`` and ``totp_secret``.
+    """
+    return role_of_session(user)
+
+
+def sign_in(email: str, password: str) -> Record:
+    """The user of an address and a password; tries are limited as for a sign-in.
+
+    :raises Problem: 401; 429.
+    """
+    return service.sign_in(email, password)
 
 
 def when_deleted(act: Callable[[str], Any]) -> Callable[[str], Any]:

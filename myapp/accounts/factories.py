@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import update
@@ -26,7 +27,9 @@ def create_user(
     return service.add_user(email, None, hash_password(password), role, verified)
 
 
-def record_for_matrix(ids: Mapping[str, str], roles: Mapping[str, str]) -> Record:
+def record_for_matrix(
+    ids: Mapping[str, str], roles: Mapping[str, str], _model: Any
+) -> Record:
     """Store the callers of ``myapp/test_matrix.py`` as users, unless they are stored.
 
     :param ids: their ids, by their names.

@@ -4,26 +4,29 @@ A form states in its attributes where it goes and what comes then; the routes of
 accounts do the work, as for any other client.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
-from flask import Response, send_file
+from flask import Response, request, send_file, url_for
 
 from myapp.accounts.door import is_user
 from myapp.accounts.endpoints import blueprint
 from myapp.accounts.service import user_of
 from myapp.accounts.sessions import sessions_of
 from myapp.core.access import caller_id, public
-from myapp.core.docs import for_people, page
+from myapp.core.docs import page, undescribed
 
 SCRIPT = Path(__file__).with_name("pages.js")
+# A path, which no browser reads as another host: neither //host nor /\\host.
+LOCAL_PATH = re.compile(r"/([^/\\\s][^\\\s]*)?")
 #: The pages that anybody sees. Mails have links to the last three.
 PAGES = ("sign-in", "register", "forgot", "verify", "reset", "move")
 
 
 @blueprint.get("/")
 @public
-@for_people
+@undescribed
 def account_page() -> Response:
     """Show one's own account and its sessions, or the way to sign in."""
     if not is_user(caller_id()):
@@ -37,11 +40,19 @@ def page_of(name: str) -> Any:
     """A view function that shows a page."""
 
     @public
-    @for_people
+    @undescribed
     def show() -> Response:
-        return page(f"accounts/pages/{name}.html")
+        return page(f"accounts/pages/{name}.html", next=next_page())
 
     return show
+
+
+def next_page() -> str:
+    """The page of this server that a sign-in leads to: that in the URL, when it is a
+    path here, else one's own account."""
+    place = request.args.get("next", "")
+    is_ours = LOCAL_PATH.fullmatch(place) is not None
+    return place if is_ours else url_for("accounts.account_page")
 
 
 for name in PAGES:
@@ -50,7 +61,7 @@ for name in PAGES:
 
 @blueprint.get("/pages.js")
 @public
-@for_people
+@undescribed
 def pages_script() -> Response:
     """The script of the pages."""
     return send_file(SCRIPT)

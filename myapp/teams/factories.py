@@ -23,7 +23,9 @@ def create_team(members: Mapping[str, bool]) -> Record:
     return team
 
 
-def record_for_matrix(ids: Mapping[str, str], _roles: Mapping[str, str]) -> Record:
+def record_for_matrix(
+    ids: Mapping[str, str], _roles: Mapping[str, str], _model: Any
+) -> Record:
     """A team of the callers called owner and leader, who lead it, and member.
 
     :param ids: the ids of the callers.

@@ -56,8 +56,10 @@ def roles_up_to(role: str) -> frozenset[str]:
 
 def add_authenticator(app: Flask, authenticator: Authenticator) -> None:
     """Let callers of an application say who they are in one more way. The first
-    authenticator that knows the caller decides."""
-    authenticators_of(app).append(authenticator)
+    authenticator that knows the caller decides; those of tokens are asked first, so
+    that a token counts also where a browser sends its cookie along."""
+    known = authenticators_of(app)
+    known.insert(0 if authenticator.has_scopes else len(known), authenticator)
 
 
 def authenticators_of(app: Flask) -> list[Authenticator]:

@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from myapp.core.access import rules
-from myapp.core.access.caller import authenticators_of
+from myapp.core.access.caller import Authenticator, authenticators_of
 from myapp.core.docs.headers import (
     HEADERS,
     problem_headers,
@@ -21,7 +21,7 @@ from myapp.core.docs.headers import (
     response_headers,
 )
 from myapp.core.errors.problem import PROBLEM_SCHEMA
-from myapp.core.http.access import access_table
+from myapp.core.http.access import access_table, known_scopes
 from myapp.core.http.description import Description, description_of
 from myapp.core.http.methods import METHODS
 from myapp.core.http.request import JSON_TYPE
@@ -57,7 +57,7 @@ def build_document(app: Flask) -> JSON:
             paths.setdefault(template_of(rule), {})[method] = operation
     schemas = app.extensions["schemas"].by_id.values()
     named: JSON = {}
-    schemes = {one.name: one.scheme for one in authenticators_of(app)}
+    schemes = {one.name: scheme_of(app, one) for one in authenticators_of(app)}
     for schema in schemas:
         named.update(component(schema))
     return {
@@ -71,6 +71,17 @@ def build_document(app: Flask) -> JSON:
             **({"securitySchemes": schemes} if schemes else {}),
         },
     }
+
+
+def scheme_of(app: Flask, authenticator: Authenticator) -> JSON:
+    """The Security Scheme Object of an authenticator; the flows of OAuth tell the
+    scopes that the routes ask for."""
+    scheme = authenticator.scheme
+    if "flows" not in scheme:
+        return scheme
+    scopes = known_scopes(app)
+    flows = {name: {**one, "scopes": scopes} for name, one in scheme["flows"].items()}
+    return {**scheme, "flows": flows}
 
 
 def openapi_bytes(app: Flask) -> bytes:

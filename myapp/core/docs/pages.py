@@ -20,6 +20,7 @@ from myapp.core.access.rules import public
 from myapp.core.docs.openapi import openapi_bytes, template_of
 from myapp.core.errors.kinds import KINDS, Slug
 from myapp.core.errors.problem import Problem
+from myapp.core.http.headers import PAGE_POLICY
 from myapp.core.http.methods import METHODS
 from myapp.core.http.request import JSON_TYPE
 from myapp.core.http.response import respond
@@ -36,17 +37,27 @@ def wants_html() -> bool:
     return request.accept_mimetypes.best_match([JSON_TYPE, HTML]) == HTML
 
 
-def page(template: str, **context: Any) -> Response:
-    """A page in HTML."""
-    response = Response(render_template(template, **context), mimetype=HTML)
+def page(
+    template: str, form_action: str = "", status: int = 200, **context: Any
+) -> Response:
+    """A page in HTML.
+
+    :param form_action: where the browser may send its forms, as a
+        Content-Security-Policy says it; without it, a page sends them by a script.
+    """
+    response = Response(render_template(template, **context), status, mimetype=HTML)
     response.vary.add("Accept")
+    if form_action:
+        name, policy = PAGE_POLICY
+        own = policy.replace("form-action 'none'", f"form-action {form_action}")
+        response.headers[name] = own
     return response
 
 
-def for_people(view: Any) -> Any:
-    """Mark a view function of a feature that is no part of its API, such as a page, so
-    that it needs no description. A decorator."""
-    view.is_for_people = True
+def undescribed(view: Any) -> Any:
+    """Mark a view function of a feature that is no part of its API, such as a page, or
+    an endpoint of a protocol, so that it needs no description. A decorator."""
+    view.is_undescribed = True
     return view
 
 

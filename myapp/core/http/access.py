@@ -88,11 +88,12 @@ def invalid_token() -> Problem:
 
 
 def known_scopes(app: Flask) -> dict[str, str]:
-    """The scopes that the routes of an application ask for, each with its meaning."""
-    found = {}
+    """The scopes with which a token is of some use, each with its meaning."""
+    found, roles = {}, frozenset(app.config["ROLES"])
     for (endpoint, _), rule in access_table(app).items():
         feature = app.extensions["features"].get(endpoint.partition(".")[0])
-        if rule.scope and feature:
+        is_of_use = rule.allows(Caller("", roles, frozenset({rule.scope})))
+        if rule.scope and feature and is_of_use:
             verb = "Read" if rule.scope.endswith(":read") else "Change"
             found[rule.scope] = f"{verb} what is below {feature.url_prefix}"
     return dict(sorted(found.items()))

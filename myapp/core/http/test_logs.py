@@ -145,7 +145,7 @@ def test_the_trace_of_the_client_is_logged(
 
 
 @as_text
-def test_a_line_for_people_says_how_it_went(site: Site, written: io.StringIO) -> None:
+def test_a_line_undescribed_says_how_it_went(site: Site, written: io.StringIO) -> None:
     site().get("/health/ready")
     line = r"\d\d:\d\d:\d\d INFO +GET /health/ready 200  [\d.]+ ms, 2 SQL\n"
     assert re.fullmatch(line, written.getvalue())

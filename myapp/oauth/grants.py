@@ -1,0 +1,228 @@
+"""The grants: Authlib checks the requests, and what is stored is in ``tokens``."""
+
+from typing import Any
+
+from authlib.oauth2.rfc6749 import grants
+from authlib.oauth2.rfc6749.errors import (
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+)
+from authlib.oauth2.rfc7636 import CodeChallenge
+from flask import current_app
+
+from myapp.accounts import door
+from myapp.core.errors import Problem
+from myapp.oauth import tokens
+from myapp.oauth.clients import WITH_SECRET
+from myapp.oauth.resources import is_resource
+from myapp.oauth.tokens import Granted, seconds
+
+REFRESH_TOKEN = grants.RefreshTokenGrant.GRANT_TYPE
+EVERYONE = [*WITH_SECRET, "none"]
+
+
+class InvalidTargetError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+    """A resource that is not of this server, RFC 8707 section 2."""
+
+    error = "invalid_target"
+
+
+def resource_of(data: Any) -> str | None:
+    """The resource that a request names.
+
+    :raises InvalidTargetError: when it is not of this server.
+    """
+    found = data.get("resource")
+    if found is not None and not is_resource(found):
+        raise InvalidTargetError("The resource is not of this server.")
+    return str(found) if found is not None else None
+
+
+class S256(CodeChallenge):  # type: ignore[misc]
+    """PKCE (RFC 7636) with S256, for each client: Authlib takes a request without a
+    challenge, and ``plain``."""
+
+    SUPPORTED_CODE_CHALLENGE_METHOD = ["S256"]
+
+    def validate_code_challenge(self, grant: Any, redirect_uri: Any) -> None:
+        """Refuse an authorization request without a challenge by S256."""
+        data = grant.request.payload.data
+        if data.get("code_challenge_method") != "S256" or not data.get(
+            "code_challenge"
+        ):
+            raise InvalidRequestError("Send a code_challenge of the method S256.")
+        super().validate_code_challenge(grant, redirect_uri)
+
+
+class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+    """The authorization code grant, RFC 6749 section 4.1."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = EVERYONE
+
+    @staticmethod
+    def validate_authorization_redirect_uri(request: Any, client: Any) -> str:
+        """The redirect URI of a request; it is not repeated in an error."""
+        uri = request.payload.redirect_uri
+        if uri and not client.check_redirect_uri(uri):
+            raise InvalidRequestError("The client does not have this redirect_uri.")
+        found = uri or client.get_default_redirect_uri()
+        if not found:
+            raise InvalidRequestError("Send a redirect_uri.")
+        return str(found)
+
+    def save_authorization_code(self, code: str, request: Any) -> None:
+        """Nothing: the code is made when it is stored."""
+
+    def generate_authorization_code(self) -> str:
+        """Store what the user has allowed, and a code for it."""
+        data = self.request.payload.data
+        scopes = self.request.scope.split()
+        consent = tokens.add_consent(
+            *(self.request.client, self.request.user.id, scopes),
+            *(resource_of(data), tokens.CODE_LIFETIME),
+        )
+        uri, challenge = data.get("redirect_uri", ""), data["code_challenge"]
+        return tokens.add_code(consent, uri, challenge)
+
+    def query_authorization_code(self, code: str, client: Any) -> Granted | None:
+        """What a code stands for, once."""
+        return tokens.use_code(code, client.get_client_id())
+
+    def delete_authorization_code(self, authorization_code: Granted) -> None:
+        """Nothing: it is used, and a second use is to be seen."""
+
+    def authenticate_user(self, authorization_code: Granted) -> Any:
+        """The user who has allowed it."""
+        return door.active_user(authorization_code.user_id or "")
+
+
+class Refresh(grants.RefreshTokenGrant):  # type: ignore[misc]
+    """The refresh token grant, RFC 6749 section 6. Each refresh token is used once."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = EVERYONE
+    INCLUDE_NEW_REFRESH_TOKEN = True
+
+    def authenticate_refresh_token(self, refresh_token: str) -> Granted | None:
+        """What a refresh token stands for, once. The scopes are checked before: a
+        request for too many does not use the token up."""
+        row = tokens.find_token(refresh_token)
+        if row is not None:
+            asked = (self.request.payload.scope or "").split()
+            if not set(asked) <= set(row.scopes):
+                raise InvalidScopeError()
+        return tokens.use_refresh_token(
+            refresh_token, self.request.client.get_client_id()
+        )
+
+    def authenticate_user(self, refresh_token: Granted) -> Any:
+        """The user who has allowed it.
+
+        :raises InvalidGrantError: when it is gone.
+        """
+        user = door.active_user(refresh_token.user_id or "")
+        if user is None:
+            raise InvalidGrantError()
+        return user
+
+    def issue_token(self, user: Any, refresh_token: Granted) -> dict[str, Any]:
+        """The next tokens; the same ones, when the token was used just before."""
+        if refresh_token.is_replay:
+            self.request.payload.data.pop("scope", None)
+        token: dict[str, Any] = super().issue_token(user, refresh_token)
+        for key, prefix in (
+            ("access_token", tokens.ACCESS),
+            ("refresh_token", tokens.REFRESH),
+        ):
+            token[key] = tokens.child_of(refresh_token.text, prefix)
+        return token
+
+    def revoke_old_credential(self, refresh_token: Granted) -> None:
+        """Nothing: it is used, and a second use is to be seen."""
+
+
+class ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc]
+    """The client credentials grant, RFC 6749 section 4.4: a client calls for itself."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = [*WITH_SECRET]
+
+
+class Password(grants.ResourceOwnerPasswordCredentialsGrant):  # type: ignore[misc]
+    """The grant by a user name and a password, RFC 6749 section 4.3. RFC 9700 section
+    2.4 forbids it; it is off unless ``OAUTH_PASSWORDS`` and a client turn it on, and a
+    user with a second factor cannot use it."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = [*WITH_SECRET]
+
+    @classmethod
+    def check_token_endpoint(cls, request: Any) -> bool:
+        """Whether a request is for this grant, and it exists."""
+        is_on = current_app.config["OAUTH_PASSWORDS"]
+        return bool(is_on and super().check_token_endpoint(request))
+
+    def authenticate_user(self, username: str, password: str) -> Any:
+        """The user with an address and a password.
+
+        :raises InvalidGrantError: for another one; a problem, 429, after many tries.
+        """
+        try:
+            return door.sign_in(username, password)
+        except Problem as problem:
+            if problem.slug != "unauthorized":
+                raise
+            raise InvalidGrantError("The name or the password is wrong.") from problem
+
+
+def store(token: dict[str, Any], request: Any) -> None:
+    """Store the tokens of an answer, and complete it.
+
+    :param token: the answer, RFC 6749 section 5.1.
+    """
+    lives = seconds("OAUTH_ACCESS_LIFETIME")
+    if not request.client.check_grant_type(REFRESH_TOKEN):
+        token.pop("refresh_token", None)
+    of = granted_by(token, request)
+    token["expires_in"] = int(lives.total_seconds())
+    if of.is_replay:
+        child = tokens.find_token(token["access_token"])
+        left = (child.expires_at - tokens.now()).total_seconds() if child else 0
+        token["expires_in"] = max(int(left), 0)
+        return
+    tokens.store_token(token["access_token"], lives, of, False)
+    if "refresh_token" in token:
+        longest = seconds("OAUTH_CONSENT_LIFETIME")
+        if request.refresh_token is not None:
+            longest = of.expires_at - tokens.now()
+        tokens.store_token(token["refresh_token"], longest, of, True)
+        lives = longest
+    if of.consent_id and request.refresh_token is None:
+        tokens.prolong_consent(of.consent_id, lives)
+
+
+def granted_by(token: dict[str, Any], request: Any) -> Granted:
+    """What the tokens of an answer stand for."""
+    scopes = token.get("scope", "").split()
+    given = request.refresh_token or request.authorization_code
+    asked = resource_of(request.payload.data)
+    if given is not None:
+        given.scopes = given.scopes if given.is_replay else scopes
+        if asked and given.resource and asked != given.resource:
+            raise InvalidTargetError("The user has allowed another resource.")
+        given.resource = given.resource or asked
+        return given  # type: ignore[no-any-return]
+    client, user = request.client, request.user
+    consent = None
+    if user is not None:
+        consent = tokens.add_consent(client, user.id, scopes, asked, tokens.GRACE)
+    moment = tokens.now()
+    return Granted(
+        client_id=client.get_client_id(),
+        user_id=user.id if user is not None else None,
+        consent_id=consent,
+        scopes=scopes,
+        resource=asked,
+        created_at=moment,
+        expires_at=moment,
+        text="",
+    )

@@ -1,0 +1,27 @@
+"""Resource indicators, RFC 8707: a token for one part of this server."""
+
+from urllib.parse import urlsplit
+
+from flask import current_app, request
+
+
+def issuer() -> str:
+    """The URL of this server as clients know it, without a slash at the end (RFC 8414
+    section 2)."""
+    return str(current_app.config["PUBLIC_URL"] or request.url_root).rstrip("/")
+
+
+def is_resource(uri: str) -> bool:
+    """Whether a token may be for a resource: this server, or a feature of it."""
+    prefixes = [one.url_prefix for one in current_app.extensions["features"].values()]
+    known = {issuer(), f"{issuer()}/", *(f"{issuer()}{prefix}" for prefix in prefixes)}
+    return uri in known or f"{uri}/" in known or uri.rstrip("/") in known
+
+
+def is_for(resource: str | None, path: str) -> bool:
+    """Whether a token with a resource is for a path."""
+    if resource is None:
+        return True
+    base = urlsplit(issuer()).path
+    place = urlsplit(resource).path.removeprefix(base).rstrip("/")
+    return path == place or path.startswith(f"{place}/")
