@@ -119,7 +119,9 @@ def check_origin(is_needed: bool) -> None:
     if site is None and origin is None:
         is_ours = not is_needed
     else:
-        is_ours = site in (None, "same-origin") and origin in (None, *own_origins())
+        # A form of our pages, which tell no referrer, has the origin "null".
+        unsaid = (None,) if site is None else (None, "null")
+        is_ours = site in (None, "same-origin") and origin in (*unsaid, *own_origins())
     if not is_ours:
         raise Problem(
             "forbidden",

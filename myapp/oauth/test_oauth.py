@@ -181,7 +181,11 @@ def test_who_does_not_allow_it_is_sent_back_with_an_error(flow: Flow) -> None:
 def test_a_page_of_another_site_allows_nothing(flow: Flow) -> None:
     url = f"/oauth/authorize?{flow.query()}"
     sent = {"data": {"decision": "allow"}}
-    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil"}):
+    for headers in (
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "none", "Origin": "null"},
+        {"Origin": "https://evil"},
+    ):
         response = raw(flow.browser, "POST", url, headers=headers, **sent)
         assert response.status_code == 403
 

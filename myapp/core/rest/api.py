@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 import flask_restx
-from flask import Blueprint, Flask, Response, render_template, url_for
+from flask import Blueprint, Flask, Response, current_app, render_template, url_for
 from flask.blueprints import BlueprintSetupState
 
 from myapp.core.access.rules import public
@@ -20,6 +20,7 @@ from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.http.response import respond
 from myapp.core.model.model import Model
 from myapp.core.rest.resource import Resource
+from myapp.core.rest.security import with_security
 from myapp.core.schema.names import model_name
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.swagger import downgrade
@@ -116,7 +117,7 @@ class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types
     @public
     def swagger_document(self) -> Any:
         """The Swagger 2.0 document of this feature."""
-        return respond(self.__schema__)
+        return respond(with_security(current_app, self.blueprint.name, self.__schema__))
 
     @public
     def docs_page(self) -> Response:

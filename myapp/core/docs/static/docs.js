@@ -1,3 +1,10 @@
 // Starts Swagger UI. The page carries no inline script, so that its policy can be strict.
 const target = document.getElementById("swagger-ui");
-SwaggerUIBundle({ domNode: target, url: target.dataset.url, deepLinking: true });
+const ui = SwaggerUIBundle({
+  domNode: target,
+  url: target.dataset.url,
+  deepLinking: true,
+  // Where "Authorize" comes back to; a client for these pages has this redirect URI.
+  oauth2RedirectUrl: new URL(target.dataset.redirect, location.href).href,
+});
+ui.initOAuth({ usePkceWithAuthorizationCodeGrant: true });
