@@ -18,6 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.routing import Rule
 
+from myapp.core.http.access import access_table, known_scopes
 from myapp.core.http.app import App
 from myapp.core.http.description import description_of
 from myapp.core.http.methods import METHODS
@@ -80,10 +81,7 @@ def outcome(app: App, one: Try, caller: str, record: str) -> str:
     """What a caller gets: ``ok``, or the status of a refusal."""
     described = description_of(one.view, one.method)
     body = described.body if described else None
-    url = one.rule.rule.replace("<id>", record or IDS["owner"])
-    url = url.replace("<session_id>", "x")
-    url = url.replace("<uuid:user_id>", IDS["owner"])
-    url = re.sub("<uuid:[a-z_]+>", record, re.sub("<int:[a-z]+>", "1", url))
+    url = url_of(one, record)
     headers = {"If-Match": "*"} if one.method in ("PUT", "PATCH", "DELETE") else {}
     role = CALLERS[caller]
     if role:
@@ -113,6 +111,35 @@ def found_in(app: App, feature: str) -> str:
             cells.append(outcome(app, one, caller, record))
         rows.append((one.method, one.rule.rule, cells))
     return lines_of(rows)
+
+
+def url_of(one: Try, record: str) -> str:
+    """The path of a route, with ids in the places of its variables."""
+    url = one.rule.rule.replace("<id>", record or IDS["owner"])
+    url = url.replace("<session_id>", "x").replace("<uuid:user_id>", IDS["owner"])
+    return re.sub("<uuid:[a-z_]+>", record, re.sub("<int:[a-z]+>", "1", url))
+
+
+def test_no_route_lets_a_token_pass_without_its_scope(app: App) -> None:
+    scopes, tried = known_scopes(app), 0
+    client = app.test_client()
+    with ToyAuthenticator().added_to(app):
+        for feature in app.extensions["features"]:
+            for one in routes_of(app, feature):
+                who = access_table(app)[one.rule.endpoint, one.method]
+                if who.is_public:
+                    continue
+                assert who.scope.startswith(f"{feature}:"), one
+                url = url_of(one, IDS["owner"])
+                others = [scope for scope in scopes if scope != who.scope]
+                headers = by(IDS["superuser"], "superuser", *others)
+                sent: Any = {"method": one.method, "headers": headers}
+                response = FlaskClient.open(client, url, buffered=True, **sent)
+                told = response.headers.get("WWW-Authenticate", "")
+                assert response.status_code == 403, (one, response.status_code)
+                assert told.endswith(f'scope="{who.scope}"'), one
+                tried += 1
+    assert tried > 60
 
 
 def test_each_route_lets_pass_whom_its_line_names(

@@ -85,7 +85,14 @@ def test_a_wrong_token_is_a_401_in_the_same_words(client: Client, app: App) -> N
         old = update(PersonalToken.table()).values(expires_at=past)
         write(old.where(PersonalToken.table().c.id == over["id"]))
         commit()
-    wrong = [over["token"], gone["token"], f"{works['token']}x", "myapp_pat_"]
+    wrong = [
+        over["token"],
+        gone["token"],
+        f"{works['token']}x",
+        "myapp_pat_",
+        "é",
+        "myapp_at_x",
+    ]
     for token in [*wrong, works["token"][:-1], "myapp_pat_" + "x" * 5000]:
         refused = client.get("/accounts/me", headers=bearer(token), expect=401)
         assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]

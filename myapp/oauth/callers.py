@@ -34,11 +34,9 @@ def authenticate_bearer() -> Caller | None:
         resource.
     """
     token = sent_token()
-    if token is None:
+    if token is None or not token.startswith(ACCESS):
         return None
-    known = token.startswith(ACCESS) and rows(
-        OF_DIGEST, {"digest": digest_of(token)}, newest=True
-    )
+    known = rows(OF_DIGEST, {"digest": digest_of(token)}, newest=True)
     if (
         not known
         or known[0].expires_at <= now()
