@@ -31,7 +31,7 @@ FEATURES = (
         "oauth",
         url_prefix="/oauth",
         access="signed_in",
-        stores=("sql",),
+        stores=("sql", "redis"),
     ),
     Feature(
         "teams",

@@ -7,7 +7,7 @@ from myapp.core.errors import Problem
 from myapp.core.stores import commit
 from myapp.oauth.clients import add_client
 from myapp.oauth.endpoints import ROLE, blueprint
-from myapp.oauth.models import CLIENT, CODE, PASSWORD, REFRESH, Client
+from myapp.oauth.models import CODE, GRANTS, REFRESH, Client
 
 
 @blueprint.cli.command("create-client")
@@ -18,7 +18,7 @@ from myapp.oauth.models import CLIENT, CODE, PASSWORD, REFRESH, Client
     multiple=True,
     default=(CODE, REFRESH),
     show_default=True,
-    type=click.Choice([CODE, REFRESH, CLIENT, PASSWORD]),
+    type=click.Choice(GRANTS),
 )
 @click.option("--scope", "scopes", multiple=True, required=True)
 @click.option("--redirect-uri", "redirect_uris", multiple=True)

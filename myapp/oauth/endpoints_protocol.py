@@ -54,13 +54,21 @@ def introspect() -> Response:
     return answer("introspection")
 
 
+@blueprint.post("/device_authorization")
+@public
+@undescribed
+def device_authorization() -> Response:
+    """Give a device its codes, RFC 8628."""
+    return answer("device_authorization")
+
+
 @public
 @undescribed
 def metadata() -> Response:
     """What this server can do, RFC 8414."""
-    found = [models.CODE, models.REFRESH, models.CLIENT]
-    if current_app.config["OAUTH_PASSWORDS"]:
-        found.append(models.PASSWORD)
+    found = [*models.GRANTS]
+    if not current_app.config["OAUTH_PASSWORDS"]:
+        found.remove(models.PASSWORD)
     base = issuer()
     return respond(
         {
@@ -69,6 +77,8 @@ def metadata() -> Response:
             "token_endpoint": base + url_for("oauth.token"),
             "revocation_endpoint": base + url_for("oauth.revoke"),
             "introspection_endpoint": base + url_for("oauth.introspect"),
+            "device_authorization_endpoint": base
+            + url_for("oauth.device_authorization"),
             "scopes_supported": [*known_scopes(current_app)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],

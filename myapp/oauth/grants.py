@@ -203,13 +203,14 @@ def store(token: dict[str, Any], request: Any) -> None:
 def granted_by(token: dict[str, Any], request: Any) -> Granted:
     """What the tokens of an answer stand for."""
     scopes = token.get("scope", "").split()
-    given = request.refresh_token or request.authorization_code
+    given = request.refresh_token or request.authorization_code or request.credential
     asked = resource_of(request.payload.data)
     if given is not None:
         given.scopes = given.scopes if given.is_replay else scopes
         if asked and given.resource and asked != given.resource:
             raise InvalidTargetError("The user has allowed another resource.")
         given.resource = given.resource or asked
+        given.user_id = given.user_id or request.user.id
         return given  # type: ignore[no-any-return]
     client, user = request.client, request.user
     consent = None

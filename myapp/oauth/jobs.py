@@ -2,6 +2,7 @@
 
 from myapp.accounts import door
 from myapp.core.jobs import cron, job
+from myapp.oauth.devices import drop_old_devices
 from myapp.oauth.tokens import drop_old, end_consents
 
 door.when_deleted(end_consents)
@@ -12,4 +13,4 @@ door.when_signed_out(end_consents)
 @job
 def drop_old_tokens() -> int:
     """Delete the tokens, codes and consents that are over."""
-    return drop_old()
+    return drop_old_devices() + drop_old()

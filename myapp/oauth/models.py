@@ -21,6 +21,8 @@ from myapp.oauth.redirects import refusal_of
 #: The grants of RFC 6749; a user name and a password are a grant of former times.
 CODE, REFRESH, CLIENT = "authorization_code", "refresh_token", "client_credentials"
 PASSWORD = "password"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+GRANTS = [CODE, REFRESH, CLIENT, DEVICE, PASSWORD]
 SCOPE = {"type": "string", "minLength": 1, "maxLength": 100}
 MOST_IN_URI = 500
 
@@ -52,7 +54,7 @@ class Client(SqlModel):
             },
             "grants": {
                 "type": "array",
-                "items": {"enum": [CODE, REFRESH, CLIENT, PASSWORD]},
+                "items": {"enum": GRANTS},
                 "minItems": 1,
                 "uniqueItems": True,
             },
@@ -190,6 +192,29 @@ class Token(sql.Model):  # type: ignore[name-defined,misc]  # made at run time
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     # When a refresh token was exchanged for the next one.
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Device(sql.Model):  # type: ignore[name-defined,misc]  # made at run time
+    """What a device without a browser asks for; it waits for its user."""
+
+    __tablename__ = "oauth_devices"
+
+    digest: Mapped[str] = mapped_column(CHAR(64), primary_key=True)
+    user_digest: Mapped[str] = mapped_column(CHAR(64), unique=True)
+    client_id: Mapped[str] = mapped_column(
+        Id, ForeignKey("oauth_clients.id", ondelete="CASCADE"), index=True
+    )
+    # What the user has allowed it.
+    consent_id: Mapped[str | None] = mapped_column(
+        Id, ForeignKey("oauth_consents.id", ondelete="CASCADE"), index=True
+    )
+    is_denied: Mapped[bool]
+    scopes: Mapped[list[Any]] = mapped_column(JSON)
+    resource: Mapped[str | None] = mapped_column(Varchar(MOST_IN_URI))
+    # When it has asked last, and the seconds until it may ask again.
+    polled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    wait: Mapped[int]
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
 def digest_of(secret: str) -> str:

@@ -1,5 +1,6 @@
 """The page on which a user allows a client what it asks for."""
 
+from typing import Any
 from urllib.parse import urlencode
 
 from authlib.common.urls import add_params_to_uri
@@ -9,12 +10,22 @@ from flask import Response, current_app, request, url_for
 from myapp.accounts import door
 from myapp.core.access import current_caller, public
 from myapp.core.docs import page, undescribed
-from myapp.core.http import known_scopes
+from myapp.core.errors import Problem
+from myapp.core.http import known_scopes, too_many
+from myapp.core.model import Record
+from myapp.core.stores.redis import Limiter, parse_rate
+from myapp.oauth import devices
+from myapp.oauth.clients import find_client
 from myapp.oauth.endpoints import blueprint
 from myapp.oauth.grants import resource_of
 from myapp.oauth.redirects import origin_of
 from myapp.oauth.resources import issuer
 from myapp.oauth.server import server
+from myapp.oauth.tokens import add_consent
+
+limiter = Limiter("oauth")
+# How often a user may enter codes of devices.
+GUESSES = parse_rate("10/300")
 
 
 @blueprint.route("/authorize", methods=["GET", "POST"])
@@ -33,26 +44,87 @@ def authorize() -> Response:
     except OAuth2Error as error:
         error.redirect_uri, error.state = redirect_uri, request.args.get("state")
         return refused(error)
-    caller = current_caller()
-    user = None
-    if caller is not None and caller.scopes is None and door.is_user(caller.id):
-        user = door.active_user(caller.id)
+    user = user_in_person()
     if user is None:
-        place = request.full_path
-        return to(f"{url_for('accounts.page_sign-in')}?{urlencode({'next': place})}")
+        return to_sign_in()
     if request.method == "POST":
         allowed = user if request.form.get("decision") == "allow" else None
         response = server.create_authorization_response(grant_user=allowed, grant=grant)
         return with_issuer(response)
+    scopes = grant.request.scope.split()
+    return ask(
+        user, grant.request.client, scopes, origin_of(redirect_uri), redirect_uri
+    )
+
+
+@blueprint.route("/device", methods=["GET", "POST"])
+@public
+@undescribed
+def device() -> Response:
+    """Take the code that a device shows, and ask its user (RFC 8628 section 3.3)."""
+    code = request.args.get("user_code", "")
+    if not code:
+        return page("oauth/device.html", form_action="'self'")
+    user = user_in_person()
+    if user is None:
+        return to_sign_in()
+    taken = limiter.take({f"device:{user.id}": GUESSES})
+    if taken.refused >= 0:
+        raise too_many(taken)
+    waiting = devices.find_device(code)
+    client = find_client(waiting.client_id) if waiting is not None else None
+    if client is None:
+        return page("oauth/device.html", "'self'", 404, is_wrong=True)
+    if request.method == "GET":
+        return ask(user, client, waiting.scopes, "", code=code)
+    consent = None
+    if request.form.get("decision") == "allow":
+        asked = (client, user.id, waiting.scopes, waiting.resource)
+        consent = add_consent(*asked, devices.LIFETIME)
+    if not devices.decide(waiting, consent):
+        raise Problem("conflict", "It was decided before.")
+    told = "The device may go on" if consent else "The device was refused"
+    return page("oauth/device.html", told=told)
+
+
+def user_in_person() -> Record | None:
+    """The user whose session this is; ``None`` without one."""
+    caller = current_caller()
+    if caller is None or caller.scopes is not None or not door.is_user(caller.id):
+        return None
+    return door.active_user(caller.id)
+
+
+def to_sign_in() -> Response:
+    """A redirect to the page of the sign-in, which comes back here."""
+    place = urlencode({"next": request.full_path})
+    return to(f"{url_for('accounts.page_sign-in')}?{place}")
+
+
+def ask(
+    user: Record,
+    client: Any,
+    names: list[str],
+    target: str,
+    place: str = "",
+    code: str = "",
+) -> Response:
+    """The page on which a user decides.
+
+    :param names: the scopes that the client asks for.
+    :param target: where the browser goes afterwards, for its policy.
+    :param place: the redirect URI; empty for a device, which shows a code.
+    """
     known = known_scopes(current_app)
-    scopes = {name: known.get(name, name) for name in grant.request.scope.split()}
+    scopes = {name: known.get(name, name) for name in names}
     return page(
         "oauth/authorize.html",
-        form_action=f"'self' {origin_of(redirect_uri)}",
-        client=grant.request.client,
+        f"'self' {target}".strip(),
+        client=client,
         scopes=scopes,
         user=user,
-        place=redirect_uri,
+        place=place,
+        code=code,
     )
 
 

@@ -20,6 +20,7 @@ from myapp.accounts import door
 from myapp.core.http import respond
 from myapp.oauth import grants, tokens
 from myapp.oauth.clients import WITH_SECRET, find_client
+from myapp.oauth.devices import DeviceCode, DeviceEndpoint
 from myapp.oauth.resources import issuer
 
 # The characters of parameters, RFC 6749 appendix A; names and passwords have others.
@@ -147,6 +148,8 @@ def make_server() -> Server:
     made.register_grant(grants.AuthorizationCode, [grants.S256(required=True)])
     for grant in (grants.Refresh, grants.ClientCredentials, grants.Password):
         made.register_grant(grant)
+    made.register_grant(DeviceCode)
+    made.register_endpoint(DeviceEndpoint)
     made.register_endpoint(Revocation)
     made.register_endpoint(Introspection)
     return made

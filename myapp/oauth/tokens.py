@@ -183,6 +183,11 @@ def find_token(text: str) -> Any:
     return found[0] if found else None
 
 
+def find_consent(id: str) -> Any:
+    """The row of a consent; ``None`` when there is none."""
+    return first(select(CONSENTS).where(CONSENTS.c.id == id))
+
+
 def first(statement: Any) -> Any:
     """The first row of a statement, in the transaction of this request."""
     return sql.session.connection().execute(statement).first()
