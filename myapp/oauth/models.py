@@ -54,7 +54,7 @@ class Client(SqlModel):
             },
             "grants": {
                 "type": "array",
-                "items": {"enum": GRANTS},
+                "items": {"type": "string", "enum": GRANTS},
                 "minItems": 1,
                 "uniqueItems": True,
             },

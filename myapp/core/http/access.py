@@ -65,7 +65,7 @@ def check_access() -> None:
             f"The token lacks the scope {who.scope}.",
             headers={"WWW-Authenticate": told},
         )
-    if caller is None and sent_token() is not None:
+    if caller is None and sent_token() is not None and not who.challenge:
         raise invalid_token()
     if caller is None:
         challenges = [one.challenge for one in authenticators_of(current_app)]
