@@ -122,7 +122,7 @@ EXPORT: JSON = {
     },
     "required": ["user", "sessions"],
     # What other features store about the user, by their names.
-    "additionalProperties": {"type": "array"},
+    "additionalProperties": {"type": "array", "items": {"type": "object"}},
 }
 NEW_TOKEN = PersonalToken.write_schema
 token_properties = {

@@ -5,10 +5,9 @@ from typing import Any
 
 from sqlalchemy import select
 
-from myapp.accounts import service
+from myapp.accounts import service, sign_out
 from myapp.accounts.models import User
 from myapp.accounts.sessions import role_of_session
-from myapp.accounts.sign_out import also_ends
 from myapp.core.model import Change, Record, after_write, unscoped
 from myapp.core.stores.sql import sql
 
@@ -57,6 +56,12 @@ def role_of(user: Any) -> str:
     return role_of_session(user)
 
 
+def hold(user: Record) -> None:
+    """Make sure that a user is not signed out before the end of this transaction; see
+    :func:`myapp.accounts.sign_out.hold`."""
+    sign_out.hold(user)
+
+
 def sign_in(email: str, password: str) -> Record:
     """The user of an address and a password; tries are limited as for a sign-in.
 
@@ -80,7 +85,7 @@ def when_deleted(act: Callable[[str], Any]) -> Callable[[str], Any]:
 def when_signed_out(act: Callable[[str], Any]) -> Callable[[str], Any]:
     """Let a function be called with the id of each user that is signed out everywhere,
     such as by a new password, in the same transaction. A decorator."""
-    also_ends.append(act)
+    sign_out.also_ends.append(act)
     return act
 
 

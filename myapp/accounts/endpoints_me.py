@@ -183,7 +183,7 @@ class MyDeletion(ModelResource):
 
 
 @accounts.route("/me/export")
-@access("owner")
+@access("owner & in_person")
 class MyExport(ModelResource):
     """A copy of one's own account."""
 

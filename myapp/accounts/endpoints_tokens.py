@@ -7,6 +7,8 @@ from flask import Response
 from myapp.accounts.bodies import NEW_TOKEN, TOKEN_TOLD, TOKENS, read_body
 from myapp.accounts.endpoints import REFUSALS, accounts
 from myapp.accounts.endpoints_me import my_id
+from myapp.accounts.service import user_of
+from myapp.accounts.sign_out import hold
 from myapp.accounts.tokens import add_token, drop_token, tokens_of
 from myapp.core.access import access
 from myapp.core.rest import Resource, check_id, describe, respond
@@ -25,7 +27,9 @@ class MyTokens(Resource):
     @describe({201: TOKEN_TOLD}, body=NEW_TOKEN, errors=(404, 409, *REFUSALS))
     def post(self) -> Response:
         """Make a token; its text is told once."""
-        response = respond(add_token(my_id(), read_body(NEW_TOKEN)), 201)
+        user = user_of(my_id())
+        hold(user)
+        response = respond(add_token(user.id, read_body(NEW_TOKEN)), 201)
         response.headers["Cache-Control"] = "no-store"
         return response
 

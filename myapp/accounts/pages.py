@@ -14,7 +14,7 @@ from myapp.accounts.door import is_user
 from myapp.accounts.endpoints import blueprint
 from myapp.accounts.service import user_of
 from myapp.accounts.sessions import sessions_of
-from myapp.core.access import caller_id, public
+from myapp.core.access import current_caller, public
 from myapp.core.docs import page, undescribed
 
 SCRIPT = Path(__file__).with_name("pages.js")
@@ -29,9 +29,10 @@ PAGES = ("sign-in", "register", "forgot", "verify", "reset", "move")
 @undescribed
 def account_page() -> Response:
     """Show one's own account and its sessions, or the way to sign in."""
-    if not is_user(caller_id()):
+    caller = current_caller()
+    if caller is None or caller.scopes is not None or not is_user(caller.id):
         return page("accounts/pages/nobody.html")
-    user = user_of(caller_id()).as_json()
+    user = user_of(caller.id).as_json()
     sessions = sessions_of(user["id"])
     return page("accounts/pages/account.html", user=user, sessions=sessions)
 

@@ -3,14 +3,35 @@
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import select
+
 from myapp.accounts import jobs
-from myapp.accounts.sessions import end_present_sessions, end_sessions
+from myapp.accounts.cookies import sent_cookie
+from myapp.accounts.models import User
+from myapp.accounts.sessions import authenticate, end_present_sessions, end_sessions
 from myapp.accounts.tokens import drop_tokens
+from myapp.core.errors import Problem
 from myapp.core.model import Record
 from myapp.core.stores import after_commit
+from myapp.core.stores.sql import sql
+
+USERS = User.table()
 
 #: What else ends; :func:`myapp.accounts.door.when_signed_out` adds to it.
 also_ends: list[Callable[[str], Any]] = []
+
+
+def hold(user: Record) -> None:
+    """Make sure that a user is not signed out before the end of this transaction, nor
+    was since it was read: what is made for it now would outlive that.
+
+    :raises Problem: 409 when it was.
+    """
+    mine = select(USERS.c.version).where(USERS.c.id == user.id).with_for_update()
+    version = sql.session.connection().scalar(mine)
+    is_over = sent_cookie() is not None and authenticate() is None
+    if version != user.version or is_over:
+        raise Problem("conflict", "The account has changed. Sign in again.")
 
 
 def sign_out_everywhere(user: Record) -> None:

@@ -96,29 +96,30 @@ def add_token(user_id: str, body: JSON) -> JSON:
     :raises Problem: 409 for too many tokens; 422 for an unknown scope, or an end that
         is past or too far away.
     """
-    check_token(body)
+    fields = PersonalToken.stored(body)
+    check_token(body["scopes"], fields["expires_at"])
     mine = select(TOKENS.c.id).where(TOKENS.c.user_id == user_id)
     if len(rows(mine)) >= MOST_TOKENS:
         raise Problem("conflict", f"There are {MOST_TOKENS} tokens. Delete one first.")
     token = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     own = {"user_id": user_id, "digest": digest_of_token(token)}
     with unscoped():
-        document = PersonalToken.new_document(PersonalToken.stored(body)) | own
+        document = PersonalToken.new_document(fields) | own
         PersonalToken.insert([document])
     return PersonalToken.show(document) | {"last_used_at": None, "token": token}
 
 
-def check_token(body: JSON) -> None:
+def check_token(scopes: list[str], expires_at: datetime) -> None:
     """Refuse scopes that no route asks for, and a life that is no life.
 
     :raises Problem: 422.
     """
     known, errors = known_scopes(current_app), []
-    for index, scope in enumerate(body["scopes"]):
+    for index, scope in enumerate(scopes):
         if scope not in known:
             detail = f"must be one of {', '.join(known)}"
             errors.append(problem_at(f"/scopes/{index}", detail, "scope"))
-    left = datetime.fromisoformat(body["expires_at"]) - datetime.now(UTC)
+    left = expires_at - datetime.now(UTC)
     longest = timedelta(seconds=current_app.config["TOKEN_LIFETIME"])
     if not timedelta() < left <= longest:
         detail = f"must be in the next {longest.days} days"

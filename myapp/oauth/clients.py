@@ -38,8 +38,8 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """The scopes that it gets when it asks for some; all of its own when it asks
         for none; ``None`` when one of them is not its own."""
-        asked = scope.split() if scope else self.row.scopes
-        return " ".join(asked) if set(asked) <= set(self.row.scopes) else None
+        asked = self.row.scopes if scope is None else scope.split()
+        return " ".join(asked) if asked and set(asked) <= set(self.row.scopes) else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Whether it has a redirect URI, in the same characters."""

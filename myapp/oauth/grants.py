@@ -1,9 +1,11 @@
 """The grants: Authlib checks the requests, and what is stored is in ``tokens``."""
 
+from dataclasses import replace
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
     InvalidGrantError,
     InvalidRequestError,
     InvalidScopeError,
@@ -38,6 +40,18 @@ def resource_of(data: Any) -> str | None:
     if found is not None and not is_resource(found):
         raise InvalidTargetError("The resource is not of this server.")
     return str(found) if found is not None else None
+
+
+def check_resource(data: Any, allowed: str | None) -> str | None:
+    """The resource of the tokens of a request.
+
+    :param allowed: the one that the user has allowed; ``None`` for any.
+    :raises InvalidTargetError: for another one.
+    """
+    asked = resource_of(data)
+    if asked and allowed and asked != allowed:
+        raise InvalidTargetError("The user has allowed another resource.")
+    return allowed or asked
 
 
 class S256(CodeChallenge):  # type: ignore[misc]
@@ -79,6 +93,9 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         """Store what the user has allowed, and a code for it."""
         data = self.request.payload.data
         scopes = self.request.scope.split()
+        door.hold(self.request.user)
+        if not tokens.hold_client(self.request.client.get_client_id()):
+            raise InvalidClientError()
         consent = tokens.add_consent(
             *(self.request.client, self.request.user.id, scopes),
             *(resource_of(data), tokens.CODE_LIFETIME),
@@ -88,6 +105,7 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
 
     def query_authorization_code(self, code: str, client: Any) -> Granted | None:
         """What a code stands for, once."""
+        resource_of(self.request.payload.data)
         return tokens.use_code(code, client.get_client_id())
 
     def delete_authorization_code(self, authorization_code: Granted) -> None:
@@ -99,19 +117,24 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
 
 
 class Refresh(grants.RefreshTokenGrant):  # type: ignore[misc]
-    """The refresh token grant, RFC 6749 section 6. Each refresh token is used once."""
+    """The refresh token grant, RFC 6749 section 6. Each refresh token is used once; the
+    next one has the same scopes."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = EVERYONE
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> Granted | None:
-        """What a refresh token stands for, once. The scopes are checked before: a
-        request for too many does not use the token up."""
-        row = tokens.find_token(refresh_token)
+        """What a refresh token stands for, once. All else is checked before, so that a
+        wrong request does not use the token up."""
+        row, data = tokens.find_token(refresh_token), self.request.payload.data
         if row is not None:
-            asked = (self.request.payload.scope or "").split()
-            if not set(asked) <= set(row.scopes):
+            check_resource(data, row.resource)
+            own = self.request.client.row.scopes
+            asked = data["scope"].split() if "scope" in data else row.scopes
+            known = [scope for scope in asked if scope in row.scopes and scope in own]
+            if not known or "scope" in data and known != asked:
                 raise InvalidScopeError()
+            data["scope"] = " ".join(known)
         return tokens.use_refresh_token(
             refresh_token, self.request.client.get_client_id()
         )
@@ -129,7 +152,7 @@ class Refresh(grants.RefreshTokenGrant):  # type: ignore[misc]
     def issue_token(self, user: Any, refresh_token: Granted) -> dict[str, Any]:
         """The next tokens; the same ones, when the token was used just before."""
         if refresh_token.is_replay:
-            self.request.payload.data.pop("scope", None)
+            self.request.payload.data["scope"] = refresh_token.get_scope()
         token: dict[str, Any] = super().issue_token(user, refresh_token)
         for key, prefix in (
             ("access_token", tokens.ACCESS),
@@ -194,6 +217,9 @@ def store(token: dict[str, Any], request: Any) -> None:
         longest = seconds("OAUTH_CONSENT_LIFETIME")
         if request.refresh_token is not None:
             longest = of.expires_at - tokens.now()
+        whole = request.refresh_token
+        scopes = tokens.scopes_of(whole.text) if whole is not None else of.scopes
+        of = replace(of, scopes=scopes)
         tokens.store_token(token["refresh_token"], longest, of, True)
         lives = longest
     if of.consent_id and request.refresh_token is None:
@@ -204,17 +230,20 @@ def granted_by(token: dict[str, Any], request: Any) -> Granted:
     """What the tokens of an answer stand for."""
     scopes = token.get("scope", "").split()
     given = request.refresh_token or request.authorization_code or request.credential
-    asked = resource_of(request.payload.data)
+    if not tokens.hold_client(request.client.get_client_id()):
+        raise InvalidClientError(status_code=401)
     if given is not None:
         given.scopes = given.scopes if given.is_replay else scopes
-        if asked and given.resource and asked != given.resource:
-            raise InvalidTargetError("The user has allowed another resource.")
-        given.resource = given.resource or asked
+        given.resource = check_resource(request.payload.data, given.resource)
         given.user_id = given.user_id or request.user.id
         return given  # type: ignore[no-any-return]
     client, user = request.client, request.user
-    consent = None
+    asked, consent = resource_of(request.payload.data), None
+    if user is None and client.row.owner_id:
+        if door.active_user(client.row.owner_id) is None:
+            raise InvalidClientError("Its owner may not sign in.", status_code=401)
     if user is not None:
+        door.hold(user)
         consent = tokens.add_consent(client, user.id, scopes, asked, tokens.GRACE)
     moment = tokens.now()
     return Granted(

@@ -47,7 +47,8 @@ def authorize() -> Response:
     user = user_in_person()
     if user is None:
         return to_sign_in()
-    if request.method == "POST":
+    is_shown = request.form.get("scope") == grant.request.scope
+    if request.method == "POST" and is_shown:
         allowed = user if request.form.get("decision") == "allow" else None
         response = server.create_authorization_response(grant_user=allowed, grant=grant)
         return with_issuer(response)
@@ -79,6 +80,7 @@ def device() -> Response:
         return ask(user, client, waiting.scopes, "", code=code)
     consent = None
     if request.form.get("decision") == "allow":
+        door.hold(user)
         asked = (client, user.id, waiting.scopes, waiting.resource)
         consent = add_consent(*asked, devices.LIFETIME)
     if not devices.decide(waiting, consent):

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 # The characters of a URI, RFC 3986 section 2.
 URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+# A host with its port: a name, or an address.
+HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 # A scheme that an application has for itself is a name of its domain, reversed (RFC
 # 8252 section 7.1), so it contains a dot.
 PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
@@ -27,6 +29,8 @@ def refusal_of(uri: str) -> str:
         return "must be a URI without a fragment"
     if "@" in parts.netloc:
         return "must not name a user"
+    if parts.netloc and not HOST.fullmatch(parts.netloc):
+        return "has a host that is none"
     if uri.startswith(f"{parts.scheme}:") and PRIVATE_SCHEME.fullmatch(parts.scheme):
         return ""
     if parts.scheme == "https" and host:

@@ -14,8 +14,8 @@ def issuer() -> str:
 def is_resource(uri: str) -> bool:
     """Whether a token may be for a resource: this server, or a feature of it."""
     prefixes = [one.url_prefix for one in current_app.extensions["features"].values()]
-    known = {issuer(), f"{issuer()}/", *(f"{issuer()}{prefix}" for prefix in prefixes)}
-    return uri in known or f"{uri}/" in known or uri.rstrip("/") in known
+    places = [f"{issuer()}{prefix}" for prefix in ("", *prefixes)]
+    return uri in places or uri in [f"{place}/" for place in places]
 
 
 def is_for(resource: str | None, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,11 @@ from authlib.integrations.flask_oauth2.requests import (
     FlaskOAuth2Payload,
     FlaskOAuth2Request,
 )
-from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from authlib.oauth2.rfc6749.errors import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+)
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
@@ -26,15 +31,55 @@ from myapp.oauth.resources import issuer
 # The characters of parameters, RFC 6749 appendix A; names and passwords have others.
 VISIBLE = re.compile(r"[\x20-\x7e]*")
 FREE_TEXT = ("username", "password")
+FORM = "application/x-www-form-urlencoded"
 KINDS = {False: "access_token", True: "refresh_token"}
+
+
+def own_parameters(data: Any) -> dict[str, str]:
+    """The parameters of a request, each of which is there once; one without a value
+    counts as left out (RFC 6749 section 3.1).
+
+    :raises OAuth2Error: for a parameter that is not one.
+    """
+    for name, values in data.lists():
+        if len(values) > 1:
+            raise InvalidRequestError("A parameter was sent twice.")
+        is_free = name in FREE_TEXT and "\x00" not in values[0]
+        if not is_free and not VISIBLE.fullmatch(values[0]):
+            raise InvalidRequestError("A parameter has characters that none has.")
+    found = {name: value for name, value in data.to_dict().items() if value}
+    if "scope" in found:
+        found["scope"] = " ".join(dict.fromkeys(found["scope"].split()))
+        if not found["scope"]:
+            raise InvalidScopeError()
+    return found
+
+
+def check_credentials(header: str, form: dict[str, str]) -> None:
+    """Refuse a header with the secret of a client that cannot be read, and a client
+    that says in two ways who it is.
+
+    :raises OAuth2Error: for both.
+    """
+    scheme, _, text = header.partition(" ")
+    if scheme.lower() != "basic":
+        return
+    try:
+        id, _, _secret = b64decode(text.encode("ascii")).decode().partition(":")
+    except ValueError:
+        id = ""
+    if not id or not VISIBLE.fullmatch(id):
+        raise InvalidClientError(status_code=401)
+    if "client_secret" in form or form.get("client_id", id) != id:
+        raise InvalidRequestError("The client has said in two ways who it is.")
 
 
 class Payload(FlaskOAuth2Payload):  # type: ignore[misc]  # Authlib has no types
     """The parameters of a request: those of its form, or of the URL of a page. Authlib
     would take a secret from the URL, too."""
 
-    def __init__(self, data: Any) -> None:
-        self.parameters: dict[str, str] = data.to_dict()
+    def __init__(self, data: dict[str, str]) -> None:
+        self.parameters = data
 
     @property
     def data(self) -> dict[str, str]:
@@ -53,15 +98,15 @@ class OAuthRequest(FlaskOAuth2Request):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__(request)
         is_page = request.endpoint == "oauth.authorize"
-        data = request.args if is_page else request.form
+        data = own_parameters(request.args if is_page else request.form)
         self.payload = Payload(data)
-        for name, values in data.lists():
-            if len(values) > 1:
-                raise InvalidRequestError("A parameter was sent twice.")
-            if name not in FREE_TEXT and not VISIBLE.fullmatch(values[0]):
-                raise InvalidRequestError("A parameter has characters that none has.")
-        if not is_page and "client_secret" in data and "Authorization" in self.headers:
-            raise InvalidRequestError("The client has sent its secret in two ways.")
+        if is_page:
+            return
+        if request.mimetype != FORM:
+            raise InvalidRequestError(f"Send {FORM}.")
+        check_credentials(request.headers.get("Authorization", ""), data)
+        if request.endpoint == "oauth.token" and "grant_type" not in data:
+            raise InvalidRequestError("Send a grant_type.")
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]
@@ -115,7 +160,8 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     def check_permission(self, token: Any, client: Any, request: Any) -> bool:
         """Whether it is the client's own, unused, and its user may still call."""
         is_spent = token.is_refresh and tokens.find_token(token.text).used_at
-        is_gone = token.user_id and door.active_user(token.user_id) is None
+        person = token.user_id or client.row.owner_id
+        is_gone = person and door.active_user(person) is None
         return bool(token.check_client(client) and not is_spent and not is_gone)
 
     def introspect_token(self, token: Any) -> dict[str, Any]:

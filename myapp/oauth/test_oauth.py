@@ -26,6 +26,8 @@ from myapp.oauth.factories import CALLBACK, client_body, create_client
 from myapp.oauth.models import digest_of
 
 ADA = "ada@mail.example"
+# What the page of consent shows.
+SHOWN = re.compile('name="scope" value="([^"]*)"')
 FORM = "application/x-www-form-urlencoded"
 # RFC 7636 appendix B.
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -68,16 +70,18 @@ class Flow:
 
     def answer(self, decision: str = "allow", **changes: Any) -> dict[str, str]:
         """What the client learns from the redirect, after the user has decided."""
-        response = raw(
-            self.browser,
-            "POST",
-            f"/oauth/authorize?{self.query(**changes)}",
-            data={"decision": decision},
-        )
+        response = self.decide(self.query(**changes), decision)
         assert response.status_code == 302, response.text
         place = urlsplit(response.headers["Location"])
         assert f"{place.scheme}://{place.netloc}{place.path}" == CALLBACK
         return {name: found[0] for name, found in parse_qs(place.query).items()}
+
+    def decide(self, query: str, decision: str) -> Any:
+        """The response to the decision of the user, on the page that was shown."""
+        url = f"/oauth/authorize?{query}"
+        shown = SHOWN.search(raw(self.browser, "GET", url).text)
+        data = {"decision": decision, "scope": shown[1] if shown else ""}
+        return raw(self.browser, "POST", url, data=data)
 
     def code(self, **changes: Any) -> str:
         """A code for the client."""
@@ -219,6 +223,7 @@ def test_no_other_place_gets_anything(flow: Flow, place: str) -> None:
         ({"code_challenge": "short"}, "invalid_request"),
         ({"scope": "catalog:all"}, "invalid_scope"),
         ({"scope": "teams:write"}, "invalid_scope"),
+        ({"resource": "http://localhost/carts" + "/" * 600}, "invalid_target"),
         ({"resource": "https://evil.example/"}, "invalid_target"),
         ({"response_type": "token"}, "unsupported_response_type"),
     ],
@@ -247,6 +252,7 @@ def test_a_parameter_is_sent_once(flow: Flow) -> None:
         ({"code_verifier": CHALLENGE}, "invalid_grant"),
         ({"code_verifier": "short"}, "invalid_request"),
         ({"code_verifier": None}, "invalid_request"),
+        ({"grant_type": None}, "invalid_request"),
         ({"redirect_uri": "https://films.example/other"}, "invalid_grant"),
         ({"redirect_uri": None}, "invalid_grant"),
         ({"code": "x" * 43}, "invalid_grant"),
@@ -364,11 +370,15 @@ def test_a_refresh_narrows_scopes_and_never_widens_them(flow: Flow) -> None:
     wide = "carts:read carts:write"
     refused = flow.refresh(first["refresh_token"], scope=wide)
     assert refused.json["error"] == "invalid_scope"
+    for blank in (" ", "  "):
+        refused = flow.refresh(first["refresh_token"], scope=blank)
+        assert refused.json["error"] == "invalid_scope"
     narrow = flow.refresh(first["refresh_token"], scope="catalog:write").json
     assert narrow["scope"] == "catalog:write"
     assert flow.call(narrow["access_token"]) == 403
-    last = flow.refresh(narrow["refresh_token"], scope="carts:read").json
-    assert last["error"] == "invalid_scope"
+    # The refresh token stays as it was, RFC 6749 section 6.
+    last = flow.refresh(narrow["refresh_token"]).json
+    assert last["scope"] == "carts:read catalog:write"
 
 
 def test_consents_do_not_live_for_ever(app: App, flow: Flow) -> None:
@@ -655,6 +665,8 @@ def test_a_client_is_made_by_a_user_and_has_its_role(app: App, flow: Flow) -> No
         {"redirect_uris": ["//films.example"]},
         {"redirect_uris": ["https://films.example/\u00e4"]},
         {"redirect_uris": ["https://[films"]},
+        {"redirect_uris": ["https://films.example;script-src/cb"]},
+        {"redirect_uris": ["https://*/cb"]},
         {"redirect_uris": []},
         {"scopes": ["catalog:all"]},
         {"is_confidential": False},
@@ -692,3 +704,134 @@ def test_a_challenge_is_the_digest_of_its_verifier() -> None:
     digest = hashlib.sha256(VERIFIER.encode()).digest()
     assert urlsafe_b64encode(digest).decode().rstrip("=") == CHALLENGE
     assert len(secrets.token_urlsafe(tokens.SECRET_BYTES)) == 43
+
+
+@pytest.mark.parametrize("blank", ["%20", "+", "%20%20"])
+def test_a_blank_scope_is_not_all_scopes(flow: Flow, blank: str) -> None:
+    url = f"/oauth/authorize?{flow.query(scope=None)}&scope={blank}"
+    for method in ("GET", "POST"):
+        response = raw(flow.browser, method, url, data={"decision": "allow"})
+        assert response.status_code == 400
+    body = f"grant_type=client_credentials&scope={blank}"
+    sent: Any = {"data": body, "content_type": FORM, "headers": flow.auth}
+    response = raw(flow.client, "POST", "/oauth/token", **sent)
+    assert response.json["error"] == "invalid_scope"
+
+
+def test_a_refused_refresh_does_not_use_the_token_up(app: App, flow: Flow) -> None:
+    told = flow.redeem(flow.code(resource="http://localhost/carts")).json
+    for wrong in ("bad", "http://localhost/catalog"):
+        refused = flow.refresh(told["refresh_token"], resource=wrong)
+        assert refused.json["error"] == "invalid_target"
+    with app.app_context():
+        fewer = update(tokens.CLIENTS).values(scopes=["carts:read"])
+        write(fewer)
+        commit()
+    refused = flow.refresh(told["refresh_token"], scope="catalog:write")
+    assert refused.json["error"] == "invalid_scope"
+    assert flow.refresh(told["refresh_token"]).json["scope"] == "carts:read"
+    assert flow.call(told["access_token"]) == 200
+
+
+@pytest.mark.parametrize("text", ["", "\xff\xfe", "/+8=", "OjpA", "AGE6Yg==", "x"])
+def test_credentials_that_cannot_be_read_are_refused(flow: Flow, text: str) -> None:
+    headers = {"Authorization": f"Basic {text}"}
+    for name in ("token", "revoke", "introspect", "device_authorization"):
+        form = {"grant_type": "client_credentials", "token": "x"}
+        sent: Any = {"data": form, "headers": headers}
+        response = raw(flow.client, "POST", f"/oauth/{name}", **sent)
+        assert response.status_code in (400, 401), name
+        assert response.json["error"] == "invalid_client"
+    both = {"grant_type": "client_credentials", "client_id": "another"}
+    assert flow.token(**both).json["error"] == "invalid_request"
+    parts = {"data": {"grant_type": "x"}, "content_type": "multipart/form-data"}
+    response = raw(flow.client, "POST", "/oauth/token", **parts)
+    assert response.json["error"] == "invalid_request"
+
+
+def test_a_name_with_nul_is_no_name(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.config, "OAUTH_PASSWORDS", True)
+    flow = Flow(app, grants=["password"], redirect_uris=[])
+    form = {"grant_type": "password", "username": f"{ADA}\0", "password": PASSWORD}
+    assert flow.token(**form).json["error"] == "invalid_request"
+
+
+def test_a_user_allows_what_the_page_has_shown(flow: Flow) -> None:
+    url = f"/oauth/authorize?{flow.query(scope=None)}"
+    data = {"decision": "allow", "scope": "carts:read"}
+    response = raw(flow.browser, "POST", url, data=data)
+    assert response.status_code == 200 and "asks for access" in response.text
+
+
+def test_a_client_goes_with_its_owner(app: App, flow: Flow) -> None:
+    made = flow.browser.post("/oauth/clients/", json=client_body()).json
+    auth = basic(made["id"], made["client_secret"])
+    form = {"grant_type": "client_credentials"}
+    told = flow.token(**form, headers=auth).json
+    copy = flow.browser.get("/accounts/me/export").json
+    assert [one["id"] for one in copy["clients"]] == [made["id"]]
+    with app.app_context():
+        write(update(USERS).values(role="disabled"))
+        commit()
+    assert flow.token(**form, headers=auth).json["error"] == "invalid_client"
+    text = {"token": told["access_token"]}
+    sent: Any = {"data": text, "headers": auth}
+    response = raw(flow.client, "POST", "/oauth/introspect", **sent)
+    assert response.json == {"active": False}
+    with app.app_context():
+        write(update(USERS).values(role="editor"))
+        commit()
+    flow.browser.post("/accounts/session", json={"email": ADA, "password": PASSWORD})
+    flow.browser.post("/accounts/me/deletion", json={"password": PASSWORD}, expect=204)
+    assert flow.token(**form, headers=auth).json["error"] == "invalid_client"
+
+
+def test_a_token_does_not_see_the_page_of_the_account(flow: Flow) -> None:
+    headers = {"Authorization": f"Bearer {flow.tokens()['access_token']}"}
+    assert ADA not in raw(flow.client, "GET", "/accounts/", headers=headers).text
+
+
+def test_what_is_made_while_a_user_is_signed_out_does_not_outlive_it(
+    own_app: App,
+) -> None:
+    flow = Flow(own_app)
+    first, second = PASSWORD, "seven geese on the roof"
+    end = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    for _ in range(4):
+        asked = flow.query()
+        change = {"old_password": first, "new_password": second}
+
+        def act(number: int) -> Any:
+            if number == 0:
+                url = "/accounts/me/password"
+                return raw(flow.browser, "POST", url, json=change)
+            if number == 1:
+                return flow.decide(asked, "allow")
+            body = {"name": "x", "scopes": ["carts:read"], "expires_at": end}
+            return raw(flow.browser, "POST", "/accounts/me/tokens", json=body)
+
+        changed, _, made = at_once(3, act)
+        if changed.status_code == 204:
+            first, second = second, first
+        flow.browser.post("/accounts/session", json={"email": ADA, "password": first})
+        if changed.status_code == 204:
+            assert flow.browser.get("/oauth/consents/").json["items"] == []
+            assert flow.browser.get("/accounts/me/tokens").json["items"] == []
+        assert made.status_code in (201, 401, 409)
+
+
+def test_a_client_that_is_deleted_meanwhile_is_no_error(own_app: App) -> None:
+    flow = Flow(own_app)
+    for _ in range(3):
+        made = flow.browser.post("/oauth/clients/", json=client_body()).json
+        auth = basic(made["id"], made["client_secret"])
+
+        def act(number: int) -> int:
+            if number:
+                form = {"grant_type": "client_credentials"}
+                return int(flow.token(**form, headers=auth).status_code)
+            url = f"/oauth/clients/{made['id']}"
+            return int(raw(flow.browser, "DELETE", url).status_code)
+
+        found = at_once(4, act)
+        assert found[0] == 204 and set(found[1:]) <= {200, 401}, found

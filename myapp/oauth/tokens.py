@@ -125,13 +125,16 @@ def add_code(consent_id: str, redirect_uri: str, challenge: str) -> str:
 def use_code(text: str, client_id: str) -> Granted | None:
     """What a code of a client stands for, once; ``None`` for any other. A second use
     ends what came of the first one."""
-    mine = select(CONSENTS.c.id).where(CONSENTS.c.client_id == client_id)
-    is_it = (CODES.c.digest == digest_of(text), CODES.c.consent_id.in_(mine))
-    is_fresh = (CODES.c.used_at.is_(None), CODES.c.expires_at > now())
-    used = write(update(CODES).where(*is_it, *is_fresh).values(used_at=now())).rowcount
     asked = select(CODES, CONSENTS).join(CONSENTS, CONSENTS.c.id == CODES.c.consent_id)
+    is_it = CODES.c.digest == digest_of(text)
+    asked = asked.where(is_it, CONSENTS.c.client_id == client_id)
+    seen = rows(asked, newest=True)
+    if not seen or not hold_consent(seen[0].consent_id):
+        return None
+    is_fresh = (CODES.c.used_at.is_(None), CODES.c.expires_at > now())
+    used = write(update(CODES).where(is_it, *is_fresh).values(used_at=now())).rowcount
     # A lock sees what was committed after this transaction began.
-    row = first(asked.where(*is_it).with_for_update())
+    row = first(asked.with_for_update())
     if row is None:
         return None
     if used:
@@ -151,6 +154,9 @@ def use_refresh_token(text: str, client_id: str) -> Granted | None:
         *(TOKENS.c.digest == digest_of(text), TOKENS.c.client_id == client_id),
         *(TOKENS.c.is_refresh, TOKENS.c.expires_at > now()),
     )
+    seen = find_token(text)
+    if seen is None or not hold_consent(seen.consent_id):
+        return None
     fresh = update(TOKENS).where(*is_it, TOKENS.c.used_at.is_(None))
     used = write(fresh.values(used_at=now())).rowcount
     row = first(select(TOKENS).where(*is_it).with_for_update())
@@ -159,12 +165,29 @@ def use_refresh_token(text: str, client_id: str) -> Granted | None:
     found = granted(row, text)
     if used:
         return found
-    child = find_token(child_of(text, REFRESH))
+    is_child = TOKENS.c.digest == digest_of(child_of(text, REFRESH))
+    child = first(select(TOKENS).where(is_child).with_for_update())
     if child is not None and not child.used_at and row.used_at > now() - GRACE:
-        found.is_replay, found.scopes = True, child.scopes
+        found.is_replay = True
+        access = find_token(child_of(text, ACCESS))
+        found.scopes = access.scopes if access is not None else child.scopes
         return found
     end_consent(row.consent_id)
     return None
+
+
+def hold_consent(id: str | None) -> bool:
+    """Whether there is a consent; then nobody ends it before the end of this
+    transaction. All take this lock first, so that no two wait for each other."""
+    mine = select(CONSENTS.c.id).where(CONSENTS.c.id == id)
+    return first(mine.with_for_update()) is not None
+
+
+def hold_client(id: str) -> bool:
+    """Whether there is a client; then nobody deletes it before the end of this
+    transaction."""
+    mine = select(CLIENTS.c.id).where(CLIENTS.c.id == id)
+    return first(mine.with_for_update(read=True)) is not None
 
 
 def granted(row: Any, text: str) -> Granted:
@@ -186,6 +209,12 @@ def find_token(text: str) -> Any:
 def find_consent(id: str) -> Any:
     """The row of a consent; ``None`` when there is none."""
     return first(select(CONSENTS).where(CONSENTS.c.id == id))
+
+
+def scopes_of(text: str) -> list[str]:
+    """The scopes of a token."""
+    row = first(select(TOKENS.c.scopes).where(TOKENS.c.digest == digest_of(text)))
+    return list(row.scopes) if row is not None else []
 
 
 def first(statement: Any) -> Any:
@@ -227,7 +256,8 @@ def prolong_consent(id: str, lives: timedelta) -> None:
 
 def end_consent(id: str | None) -> None:
     """End a consent, with its codes and tokens."""
-    write(delete(CONSENTS).where(CONSENTS.c.id == id))
+    if hold_consent(id):
+        write(delete(CONSENTS).where(CONSENTS.c.id == id))
 
 
 def end_token(token: Granted) -> None:
