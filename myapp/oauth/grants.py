@@ -214,14 +214,11 @@ def store(token: dict[str, Any], request: Any) -> None:
         return
     tokens.store_token(token["access_token"], lives, of, False)
     if "refresh_token" in token:
-        longest = seconds("OAUTH_CONSENT_LIFETIME")
-        if request.refresh_token is not None:
-            longest = of.expires_at - tokens.now()
-        whole = request.refresh_token
-        scopes = tokens.scopes_of(whole.text) if whole is not None else of.scopes
-        of = replace(of, scopes=scopes)
-        tokens.store_token(token["refresh_token"], longest, of, True)
-        lives = longest
+        former, lives = request.refresh_token, seconds("OAUTH_CONSENT_LIFETIME")
+        if former is not None:
+            lives = of.expires_at - tokens.now()
+            of = replace(of, scopes=tokens.scopes_of(former.text))
+        tokens.store_token(token["refresh_token"], lives, of, True)
     if of.consent_id and request.refresh_token is None:
         tokens.prolong_consent(of.consent_id, lives)
 

@@ -276,7 +276,7 @@ def end_consents(user_id: str) -> None:
 def drop_old() -> int:
     """Delete the tokens and consents that are over; return their number."""
     old = write(delete(TOKENS).where(TOKENS.c.expires_at <= now())).rowcount
-    left = select(TOKENS.c.consent_id).where(TOKENS.c.consent_id.is_not(None))
+    left = select(TOKENS.c.digest).where(TOKENS.c.consent_id == CONSENTS.c.id)
     is_over = CONSENTS.c.expires_at <= now()
-    gone = delete(CONSENTS).where(is_over, CONSENTS.c.id.not_in(left))
+    gone = delete(CONSENTS).where(is_over, ~left.exists())
     return old + write(gone).rowcount
