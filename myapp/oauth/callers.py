@@ -11,6 +11,7 @@ from myapp.core.http import invalid_token, sent_token
 from myapp.core.stores.sql import rows
 from myapp.oauth.models import digest_of
 from myapp.oauth.resources import is_for
+from myapp.oauth.signed import signed_caller
 from myapp.oauth.tokens import ACCESS, CLIENTS, TOKENS, now
 
 USERS = door.USERS
@@ -34,7 +35,11 @@ def authenticate_bearer() -> Caller | None:
         resource.
     """
     token = sent_token()
-    if token is None or not token.startswith(ACCESS):
+    if token is None:
+        return None
+    if token.count(".") == 2:
+        return signed_bearer(token)
+    if not token.startswith(ACCESS):
         return None
     known = rows(OF_DIGEST, {"digest": digest_of(token)}, newest=True)
     if (
@@ -44,6 +49,17 @@ def authenticate_bearer() -> Caller | None:
     ):
         raise invalid_token()
     caller = caller_of(known[0])
+    if caller is None or caller.is_disabled:
+        raise invalid_token()
+    return caller
+
+
+def signed_bearer(token: str) -> Caller:
+    """The caller of a signed token.
+
+    :raises Problem: 401.
+    """
+    caller = signed_caller(token, request.path)
     if caller is None or caller.is_disabled:
         raise invalid_token()
     return caller

@@ -7,7 +7,7 @@ from myapp.core.errors import Problem
 from myapp.core.stores import commit
 from myapp.oauth.clients import add_client
 from myapp.oauth.endpoints import ROLE, blueprint
-from myapp.oauth.models import CODE, GRANTS, REFRESH, Client
+from myapp.oauth.models import CODE, GRANTS, OPAQUE, REFRESH, SIGNED, Client
 
 
 @blueprint.cli.command("create-client")
@@ -23,6 +23,7 @@ from myapp.oauth.models import CODE, GRANTS, REFRESH, Client
 @click.option("--scope", "scopes", multiple=True, required=True)
 @click.option("--redirect-uri", "redirect_uris", multiple=True)
 @click.option("--public", is_flag=True, help="For a client that can keep no secret.")
+@click.option("--access-tokens", type=click.Choice([OPAQUE, SIGNED]), default=OPAQUE)
 @click.option(
     "--role",
     default=ROLE,
@@ -35,6 +36,7 @@ def create_client(
     scopes: tuple[str, ...],
     redirect_uris: tuple[str, ...],
     public: bool,
+    access_tokens: str,
     role: str,
 ) -> None:
     """Make a client, and tell its secret once."""
@@ -46,6 +48,7 @@ def create_client(
         "grants": [*grants],
         "redirect_uris": [*redirect_uris],
         "scopes": [*scopes],
+        "access_tokens": access_tokens,
     }
     try:
         Client.create_validator.check(body)

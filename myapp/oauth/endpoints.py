@@ -29,6 +29,8 @@ DAY = 24 * 3600.0
 SETTINGS: dict[str, Any] = {
     # Seconds that an access token is valid.
     "OAUTH_ACCESS_LIFETIME": 3600.0,
+    # Seconds that a signed access token is valid, which nothing ends before.
+    "OAUTH_SIGNED_LIFETIME": 300.0,
     # Seconds after which a user has to allow a client again.
     "OAUTH_CONSENT_LIFETIME": 90 * DAY,
     # Whether clients may use the grant by user name and password.

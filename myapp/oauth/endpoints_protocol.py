@@ -12,6 +12,7 @@ from myapp.oauth.endpoints import blueprint
 from myapp.oauth.grants import EVERYONE
 from myapp.oauth.resources import issuer
 from myapp.oauth.server import server
+from myapp.oauth.signed import key_set
 
 METADATA = "/.well-known/oauth-authorization-server"
 
@@ -62,6 +63,14 @@ def device_authorization() -> Response:
     return answer("device_authorization")
 
 
+@blueprint.get("/jwks")
+@public
+@undescribed
+def jwks() -> Response:
+    """The public keys of signed tokens, RFC 7517."""
+    return respond(key_set())
+
+
 @public
 @undescribed
 def metadata() -> Response:
@@ -79,6 +88,7 @@ def metadata() -> Response:
             "introspection_endpoint": base + url_for("oauth.introspect"),
             "device_authorization_endpoint": base
             + url_for("oauth.device_authorization"),
+            "jwks_uri": base + url_for("oauth.jwks"),
             "scopes_supported": [*known_scopes(current_app)],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],

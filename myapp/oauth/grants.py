@@ -18,7 +18,9 @@ from myapp.accounts import door
 from myapp.core.errors import Problem
 from myapp.oauth import tokens
 from myapp.oauth.clients import WITH_SECRET
+from myapp.oauth.models import SIGNED
 from myapp.oauth.resources import is_resource
+from myapp.oauth.signed import sign
 from myapp.oauth.tokens import Granted, seconds
 
 REFRESH_TOKEN = grants.RefreshTokenGrant.GRANT_TYPE
@@ -206,13 +208,19 @@ def store(token: dict[str, Any], request: Any) -> None:
     if not request.client.check_grant_type(REFRESH_TOKEN):
         token.pop("refresh_token", None)
     of = granted_by(token, request)
+    if request.client.row.access_tokens == SIGNED:
+        lives = seconds("OAUTH_SIGNED_LIFETIME")
+        token["access_token"] = sign(of, role_for(request), lives)
     token["expires_in"] = int(lives.total_seconds())
+    if of.is_replay and request.client.row.access_tokens == SIGNED:
+        return
     if of.is_replay:
         child = tokens.find_token(token["access_token"])
         left = (child.expires_at - tokens.now()).total_seconds() if child else 0
         token["expires_in"] = max(int(left), 0)
         return
-    tokens.store_token(token["access_token"], lives, of, False)
+    if request.client.row.access_tokens != SIGNED:
+        tokens.store_token(token["access_token"], lives, of, False)
     if "refresh_token" in token:
         former, lives = request.refresh_token, seconds("OAUTH_CONSENT_LIFETIME")
         if former is not None:
@@ -221,6 +229,19 @@ def store(token: dict[str, Any], request: Any) -> None:
         tokens.store_token(token["refresh_token"], lives, of, True)
     if of.consent_id and request.refresh_token is None:
         tokens.prolong_consent(of.consent_id, lives)
+
+
+def role_for(request: Any) -> str:
+    """The role with which a signed token calls: that of its user, or of the client, but
+    at most that of its owner."""
+    row, user = request.client.row, request.user
+    if user is not None:
+        return door.role_of(user)
+    owner = door.active_user(row.owner_id) if row.owner_id else None
+    if owner is None:
+        return str(row.role)
+    order = current_app.config["ROLES"].index
+    return str(min(row.role, door.role_of(owner), key=order))
 
 
 def granted_by(token: dict[str, Any], request: Any) -> Granted:

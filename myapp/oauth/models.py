@@ -23,6 +23,8 @@ CODE, REFRESH, CLIENT = "authorization_code", "refresh_token", "client_credentia
 PASSWORD = "password"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANTS = [CODE, REFRESH, CLIENT, DEVICE, PASSWORD]
+#: The kinds of access tokens.
+OPAQUE, SIGNED = "opaque", "jwt"
 SCOPE = {"type": "string", "minLength": 1, "maxLength": 100}
 MOST_IN_URI = 500
 
@@ -72,6 +74,14 @@ class Client(SqlModel):
                 "maxItems": 100,
                 "uniqueItems": True,
             },
+            "access_tokens": {
+                "type": "string",
+                "enum": [OPAQUE, SIGNED],
+                "default": OPAQUE,
+                "description": "Opaque ones end at once when they are revoked; signed "
+                "ones (JWT, RFC 9068) are read without a look-up, and end by "
+                "themselves.",
+            },
         },
         "required": ["name", "grants", "scopes"],
         "additionalProperties": False,
@@ -92,6 +102,7 @@ class Client(SqlModel):
     redirect_uris: Mapped[list[Any]] = mapped_column(JSON)
     scopes: Mapped[list[Any]] = mapped_column(JSON)
     # Accounts may be removed without OAuth, so no foreign key holds users.
+    access_tokens: Mapped[str] = mapped_column(Varchar(10), server_default=OPAQUE)
     owner_id: Mapped[str | None] = mapped_column(Id)
     secret_digest: Mapped[str | None] = mapped_column(CHAR(64))
     # That of the client when it calls for itself; at most that of its owner then.

@@ -27,6 +27,7 @@ from myapp.oauth import grants, tokens
 from myapp.oauth.clients import WITH_SECRET, find_client
 from myapp.oauth.devices import DeviceCode, DeviceEndpoint
 from myapp.oauth.resources import issuer
+from myapp.oauth.signed import granted_by_claims
 
 # The characters of parameters, RFC 6749 appendix A; names and passwords have others.
 VISIBLE = re.compile(r"[\x20-\x7e]*")
@@ -143,7 +144,9 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
     def query_token(self, text: str, _hint: str) -> Any:
         """What a token stands for."""
         row = tokens.find_token(text)
-        return tokens.granted(row, text) if row is not None else None
+        if row is None:
+            return granted_by_claims(text)
+        return tokens.granted(row, text)
 
     def revoke_token(self, token: Any, request: Any) -> None:
         """End a token; with a refresh token, all that came of its consent."""
