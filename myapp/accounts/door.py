@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from flask import has_request_context
 from sqlalchemy import select
 
-from myapp.accounts import service, sign_out
+from myapp.accounts import service, sessions, sign_out
+from myapp.accounts.cookies import Cookie, sent_cookie
 from myapp.accounts.models import User
-from myapp.accounts.sessions import role_of_session
 from myapp.core.model import Change, Record, after_write, unscoped
 from myapp.core.stores.sql import sql
 
@@ -53,7 +54,22 @@ def role_of(user: Any) -> str:
 
     :param user: its ``role`` and ``totp_secret``.
     """
-    return role_of_session(user)
+    return sessions.role_of_session(user)
+
+
+def session_here() -> str:
+    """The name of the session of this request; empty without one."""
+    cookie = sent_cookie() if has_request_context() else None
+    return cookie.digest if cookie is not None else ""
+
+
+def role_of_session(user_id: str, session: str) -> str | None:
+    """The role of a session of a user; ``None`` when it is over.
+
+    :param session: its name, see :func:`session_here`.
+    """
+    found = sessions.read_session(Cookie(user_id, session))
+    return str(found["role"]) if found is not None else None
 
 
 def hold(user: Record) -> None:

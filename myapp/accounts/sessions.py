@@ -113,13 +113,18 @@ def authenticate() -> Caller | None:
     cookie = sent_cookie()
     if cookie is None:
         return None
-    idle = current_app.config["SESSION_IDLE"] * 1000
-    text = READ([cookie.key], [int(idle), int(min(RENEW_AFTER * 1000, idle / 2))])
-    session = session_in(text)
+    session = read_session(cookie)
     if session is None:
         return None
     check_origin(is_needed=True)
     return Caller(cookie.user_id, roles_up_to(str(session.get("role"))))
+
+
+def read_session(cookie: Cookie) -> dict[str, Any] | None:
+    """The session that a cookie names, which it renews; ``None`` when it is over."""
+    idle = current_app.config["SESSION_IDLE"] * 1000
+    text = READ([cookie.key], [int(idle), int(min(RENEW_AFTER * 1000, idle / 2))])
+    return session_in(text)
 
 
 def role_of_session(user: Any) -> str:

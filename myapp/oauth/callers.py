@@ -9,6 +9,7 @@ from myapp.accounts import door
 from myapp.core.access import Authenticator, Caller, add_authenticator, roles_up_to
 from myapp.core.http import invalid_token, sent_token
 from myapp.core.stores.sql import rows
+from myapp.oauth.encrypted import encrypted_caller
 from myapp.oauth.models import digest_of
 from myapp.oauth.resources import is_for
 from myapp.oauth.signed import signed_caller
@@ -37,8 +38,8 @@ def authenticate_bearer() -> Caller | None:
     token = sent_token()
     if token is None:
         return None
-    if token.count(".") == 2:
-        return signed_bearer(token)
+    if "." in token:
+        return sealed_bearer(token)
     if not token.startswith(ACCESS):
         return None
     known = rows(OF_DIGEST, {"digest": digest_of(token)}, newest=True)
@@ -54,12 +55,14 @@ def authenticate_bearer() -> Caller | None:
     return caller
 
 
-def signed_bearer(token: str) -> Caller:
-    """The caller of a signed token.
+def sealed_bearer(token: str) -> Caller:
+    """The caller of a signed or an encrypted token.
 
     :raises Problem: 401.
     """
-    caller = signed_caller(token, request.path)
+    is_signed = token.count(".") == 2
+    caller_in = signed_caller if is_signed else encrypted_caller
+    caller = caller_in(token, request.path)
     if caller is None or caller.is_disabled:
         raise invalid_token()
     return caller

@@ -7,7 +7,7 @@ from myapp.core.errors import Problem
 from myapp.core.stores import commit
 from myapp.oauth.clients import add_client
 from myapp.oauth.endpoints import ROLE, blueprint
-from myapp.oauth.models import CODE, GRANTS, OPAQUE, REFRESH, SIGNED, Client
+from myapp.oauth.models import CODE, ENCRYPTED, GRANTS, OPAQUE, REFRESH, SIGNED, Client
 
 
 @blueprint.cli.command("create-client")
@@ -23,7 +23,9 @@ from myapp.oauth.models import CODE, GRANTS, OPAQUE, REFRESH, SIGNED, Client
 @click.option("--scope", "scopes", multiple=True, required=True)
 @click.option("--redirect-uri", "redirect_uris", multiple=True)
 @click.option("--public", is_flag=True, help="For a client that can keep no secret.")
-@click.option("--access-tokens", type=click.Choice([OPAQUE, SIGNED]), default=OPAQUE)
+@click.option(
+    "--access-tokens", type=click.Choice([OPAQUE, SIGNED, ENCRYPTED]), default=OPAQUE
+)
 @click.option(
     "--role",
     default=ROLE,

@@ -1,6 +1,7 @@
 """The grants: Authlib checks the requests, and what is stored is in ``tokens``."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
@@ -18,7 +19,8 @@ from myapp.accounts import door
 from myapp.core.errors import Problem
 from myapp.oauth import tokens
 from myapp.oauth.clients import WITH_SECRET
-from myapp.oauth.models import SIGNED
+from myapp.oauth.encrypted import encrypt
+from myapp.oauth.models import ENCRYPTED, SIGNED
 from myapp.oauth.resources import is_resource
 from myapp.oauth.signed import sign
 from myapp.oauth.tokens import Granted, seconds
@@ -204,22 +206,21 @@ def store(token: dict[str, Any], request: Any) -> None:
 
     :param token: the answer, RFC 6749 section 5.1.
     """
-    lives = seconds("OAUTH_ACCESS_LIFETIME")
     if not request.client.check_grant_type(REFRESH_TOKEN):
         token.pop("refresh_token", None)
     of = granted_by(token, request)
-    if request.client.row.access_tokens == SIGNED:
-        lives = seconds("OAUTH_SIGNED_LIFETIME")
-        token["access_token"] = sign(of, role_for(request), lives)
+    lives, sealed = seconds("OAUTH_ACCESS_LIFETIME"), seal(of, request)
+    if sealed is not None:
+        token["access_token"], lives = sealed
     token["expires_in"] = int(lives.total_seconds())
-    if of.is_replay and request.client.row.access_tokens == SIGNED:
+    if of.is_replay and sealed is not None:
         return
     if of.is_replay:
         child = tokens.find_token(token["access_token"])
         left = (child.expires_at - tokens.now()).total_seconds() if child else 0
         token["expires_in"] = max(int(left), 0)
         return
-    if request.client.row.access_tokens != SIGNED:
+    if sealed is None:
         tokens.store_token(token["access_token"], lives, of, False)
     if "refresh_token" in token:
         former, lives = request.refresh_token, seconds("OAUTH_CONSENT_LIFETIME")
@@ -229,6 +230,25 @@ def store(token: dict[str, Any], request: Any) -> None:
         tokens.store_token(token["refresh_token"], lives, of, True)
     if of.consent_id and request.refresh_token is None:
         tokens.prolong_consent(of.consent_id, lives)
+
+
+def seal(of: Granted, request: Any) -> tuple[str, timedelta] | None:
+    """An access token that is not stored, and how long it lives; ``None`` for a client
+    that gets opaque ones, or without the session that it would be bound to.
+
+    :raises InvalidGrantError: when that session is over.
+    """
+    kind = request.client.row.access_tokens
+    if kind == SIGNED:
+        lives = seconds("OAUTH_SIGNED_LIFETIME")
+        return sign(of, role_for(request), lives), lives
+    consent = tokens.find_consent(of.consent_id) if of.consent_id else None
+    if kind != ENCRYPTED or consent is None or consent.session is None:
+        return None
+    if door.role_of_session(consent.user_id, consent.session) is None:
+        raise InvalidGrantError("The session of the user is over.")
+    lives = seconds("OAUTH_ACCESS_LIFETIME")
+    return encrypt(of, consent.session, lives), lives
 
 
 def role_for(request: Any) -> str:

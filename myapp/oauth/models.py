@@ -24,7 +24,7 @@ PASSWORD = "password"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 GRANTS = [CODE, REFRESH, CLIENT, DEVICE, PASSWORD]
 #: The kinds of access tokens.
-OPAQUE, SIGNED = "opaque", "jwt"
+OPAQUE, SIGNED, ENCRYPTED = "opaque", "jwt", "jwe"
 SCOPE = {"type": "string", "minLength": 1, "maxLength": 100}
 MOST_IN_URI = 500
 
@@ -76,11 +76,13 @@ class Client(SqlModel):
             },
             "access_tokens": {
                 "type": "string",
-                "enum": [OPAQUE, SIGNED],
+                "enum": [OPAQUE, SIGNED, ENCRYPTED],
                 "default": OPAQUE,
                 "description": "Opaque ones end at once when they are revoked; signed "
                 "ones (JWT, RFC 9068) are read without a look-up, and end by "
-                "themselves.",
+                "themselves; encrypted ones (JWE, RFC 7516) end with the session in "
+                "which the user has allowed the client, and those of a client that "
+                "calls for itself are opaque.",
             },
         },
         "required": ["name", "grants", "scopes"],
@@ -137,13 +139,14 @@ class Consent(SqlModel):
     owner_field = "user_id"
     filterable = ("client_id",)
     scoped_by = ("user_id",)
-    hidden = ("user_id",)
+    hidden = ("user_id", "session")
     server_properties = {
         "client_id": {"type": "string", "format": "uuid"},
         "client_name": {"type": "string", "maxLength": 100},
         "user_id": {"type": "string", "format": "uuid"},
         "scopes": {"type": "array", "items": SCOPE},
         "resource": {"type": "string", "maxLength": MOST_IN_URI},
+        "session": {"type": "string", "maxLength": 64},
         "expires_at": {"type": "string", "format": "date-time"},
     }
     # Clients read and delete consents; a user makes them on a page.
@@ -163,6 +166,8 @@ class Consent(SqlModel):
     user_id: Mapped[str] = mapped_column(Id)
     scopes: Mapped[list[Any]] = mapped_column(JSON)
     resource: Mapped[str | None] = mapped_column(Varchar(MOST_IN_URI))
+    # In which the user has allowed it; encrypted tokens end with it.
+    session: Mapped[str | None] = mapped_column(CHAR(64))
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 

@@ -23,11 +23,10 @@ from flask import Response, request
 
 from myapp.accounts import door
 from myapp.core.http import respond
-from myapp.oauth import grants, tokens
+from myapp.oauth import encrypted, grants, signed, tokens
 from myapp.oauth.clients import WITH_SECRET, find_client
 from myapp.oauth.devices import DeviceCode, DeviceEndpoint
 from myapp.oauth.resources import issuer
-from myapp.oauth.signed import granted_by_claims
 
 # The characters of parameters, RFC 6749 appendix A; names and passwords have others.
 VISIBLE = re.compile(r"[\x20-\x7e]*")
@@ -143,10 +142,13 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
 
     def query_token(self, text: str, _hint: str) -> Any:
         """What a token stands for."""
+        if "." in text:
+            is_signed = text.count(".") == 2
+            alive = None if is_signed else encrypted.read_alive(text)
+            claims = signed.read(text) if is_signed else alive and alive[0]
+            return signed.granted_by_claims(text, claims) if claims else None
         row = tokens.find_token(text)
-        if row is None:
-            return granted_by_claims(text)
-        return tokens.granted(row, text)
+        return tokens.granted(row, text) if row is not None else None
 
     def revoke_token(self, token: Any, request: Any) -> None:
         """End a token; with a refresh token, all that came of its consent."""

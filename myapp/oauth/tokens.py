@@ -16,6 +16,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import delete, insert, select, update
 
+from myapp.accounts import door
 from myapp.core.model import unscoped
 from myapp.core.stores.sql import rows, sql, write
 from myapp.oauth.models import Client, Code, Consent, Token, digest_of
@@ -100,6 +101,7 @@ def add_consent(
             "user_id": user_id,
             "scopes": scopes,
             "resource": resource,
+            "session": door.session_here() or None,
             "expires_at": now() + lives,
         }
         Consent.insert([document])
