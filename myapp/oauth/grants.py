@@ -122,7 +122,7 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
 
 class Refresh(grants.RefreshTokenGrant):  # type: ignore[misc]
     """The refresh token grant, RFC 6749 section 6. Each refresh token is used once; the
-    next one has the same scopes."""
+    next one has the same scopes and the same resource."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = EVERYONE
     INCLUDE_NEW_REFRESH_TOKEN = True
@@ -226,7 +226,8 @@ def store(token: dict[str, Any], request: Any) -> None:
         former, lives = request.refresh_token, seconds("OAUTH_CONSENT_LIFETIME")
         if former is not None:
             lives = of.expires_at - tokens.now()
-            of = replace(of, scopes=tokens.scopes_of(former.text))
+            whole = tokens.find_token(former.text)
+            of = replace(of, scopes=whole.scopes, resource=whole.resource)
         tokens.store_token(token["refresh_token"], lives, of, True)
     if of.consent_id and request.refresh_token is None:
         tokens.prolong_consent(of.consent_id, lives)

@@ -124,6 +124,10 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             response = Response(body, status)
         response.headers.update(headers)
         response.headers["Cache-Control"] = "no-store"
+        if status == 401:
+            # Authlib leaves the realm out, which RFC 7617 section 2 asks for.
+            told = f'Basic realm="oauth", error="{body["error"]}"'
+            response.headers["WWW-Authenticate"] = told
         return response
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:

@@ -381,6 +381,14 @@ def test_a_refresh_narrows_scopes_and_never_widens_them(flow: Flow) -> None:
     assert last["scope"] == "carts:read catalog:write"
 
 
+def test_a_refresh_for_one_resource_leaves_the_others(flow: Flow) -> None:
+    first = flow.tokens()
+    place = "http://localhost/catalog"
+    narrow = flow.refresh(first["refresh_token"], resource=place).json
+    assert flow.call(narrow["access_token"]) == 401
+    assert flow.call(flow.refresh(narrow["refresh_token"]).json["access_token"]) == 200
+
+
 def test_consents_do_not_live_for_ever(app: App, flow: Flow) -> None:
     first = flow.tokens()
     second = flow.refresh(first["refresh_token"]).json
@@ -742,6 +750,8 @@ def test_credentials_that_cannot_be_read_are_refused(flow: Flow, text: str) -> N
         response = raw(flow.client, "POST", f"/oauth/{name}", **sent)
         assert response.status_code in (400, 401), name
         assert response.json["error"] == "invalid_client"
+        told = response.headers.get("WWW-Authenticate", "")
+        assert (response.status_code == 401) == told.startswith('Basic realm="oauth"')
     both = {"grant_type": "client_credentials", "client_id": "another"}
     assert flow.token(**both).json["error"] == "invalid_request"
     parts = {"data": {"grant_type": "x"}, "content_type": "multipart/form-data"}

@@ -213,12 +213,6 @@ def find_consent(id: str) -> Any:
     return first(select(CONSENTS).where(CONSENTS.c.id == id))
 
 
-def scopes_of(text: str) -> list[str]:
-    """The scopes of a token."""
-    row = first(select(TOKENS.c.scopes).where(TOKENS.c.digest == digest_of(text)))
-    return list(row.scopes) if row is not None else []
-
-
 def first(statement: Any) -> Any:
     """The first row of a statement, in the transaction of this request."""
     return sql.session.connection().execute(statement).first()
