@@ -18,6 +18,7 @@ from myapp.oauth import devices
 from myapp.oauth.clients import find_client
 from myapp.oauth.endpoints import blueprint
 from myapp.oauth.grants import resource_of
+from myapp.oauth.owned import consents_of
 from myapp.oauth.redirects import origin_of
 from myapp.oauth.resources import issuer
 from myapp.oauth.server import server
@@ -87,6 +88,17 @@ def device() -> Response:
         raise Problem("conflict", "It was decided before.")
     told = "The device may go on" if consent else "The device was refused"
     return page("oauth/device.html", told=told)
+
+
+@blueprint.get("/")
+@public
+@undescribed
+def programs() -> Response:
+    """Show which programs may call for a user, each with a button that ends it."""
+    user = user_in_person()
+    if user is None:
+        return to_sign_in()
+    return page("oauth/consents.html", consents=consents_of(user.id))
 
 
 def user_in_person() -> Record | None:

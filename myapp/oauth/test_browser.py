@@ -8,7 +8,7 @@ from myapp.accounts.factories import PASSWORD, create_user
 from myapp.core.http import App
 from myapp.core.stores import commit
 from myapp.core.testing import Tab
-from myapp.oauth.factories import create_client
+from myapp.oauth.factories import create_client, create_consent
 from myapp.oauth.test_oauth import ADA, CHALLENGE, Flow, urlencode
 
 REDIRECT = "/swagger-ui/oauth2-redirect.html"
@@ -49,6 +49,26 @@ def test_a_person_signs_in_and_allows_a_client(
         page.click("button[value=allow]")
         page.wait_for_url(f"{place}?*")
         assert "code=" in page.url and "state=s" in page.url and "iss=" in page.url
+
+
+@pytest.mark.external
+def test_a_person_sees_which_programs_have_access_and_ends_one(
+    own_app: App, live_server: str, chromium: Any
+) -> None:
+    with own_app.app_context():
+        user = create_user(ADA, "editor")
+        create_consent(user.id)
+        commit()
+    with Tab(chromium, live_server, "oauth-programs") as tab:
+        page = tab.open("/oauth/")
+        page.fill("[name=email]", ADA)
+        page.fill("[name=password]", PASSWORD)
+        page.click("form button")
+        page.wait_for_selector("#consents")
+        assert "Film club" in page.inner_text("#consents")
+        page.screenshot(path=tab.picture.with_name("oauth-programs-page.png"))
+        page.click("#consents button")
+        page.get_by_text("No program may call for you.").wait_for()
 
 
 def authorize(page: Any, flow: str, **fields: str) -> None:
