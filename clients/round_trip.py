@@ -5,11 +5,12 @@ PYTHONPATH=clients/python python clients/round_trip.py http://127.0.0.1:5000 \\
 """
 
 import sys
+from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
 from uuid import uuid4
 
-from myapp_client import Client
-from myapp_client.api.accounts import post_session
+from myapp_client import AuthenticatedClient, Client
+from myapp_client.api.accounts import get_me, post_my_tokens, post_session
 from myapp_client.api.catalog_directors import create_director, delete_director
 from myapp_client.api.catalog_movies import (
     batch_movies,
@@ -34,6 +35,8 @@ from myapp_client.models import (
     MovieView,
     MovieWrite,
     Problem,
+    TokenTold,
+    TokenWrite,
     User,
 )
 from myapp_client.types import UNSET
@@ -110,6 +113,20 @@ def sign_in(client: Client, email: str, password: str) -> None:
     assert isinstance(user, User) and user.email == email
 
 
+def call_with_a_token(client: Client, base: str) -> None:
+    """Make a personal token, and write with it alone."""
+    end = datetime.now(timezone.utc) + timedelta(days=1)
+    body = TokenWrite(name="Trip", scopes=["catalog:write"], expires_at=end)
+    made = post_my_tokens.sync(client=client, body=body)
+    assert isinstance(made, TokenTold)
+    with AuthenticatedClient(base_url=base, token=made.token) as mine:
+        written = create_director.sync(client=mine, body=DirectorWrite(name="A. Token"))
+        assert isinstance(written, Director)
+        delete_director.sync(written.id, client=mine)
+        refused = get_me.sync(client=mine)
+    assert isinstance(refused, Problem) and refused.status == 403
+
+
 if __name__ == "__main__":
     base, email, password = sys.argv[1:]
     # A write with a session says that it comes from the server's own origin.
@@ -120,4 +137,5 @@ if __name__ == "__main__":
         write_and_read(api)
         page_and_filter(api)
         be_refused(api)
+        call_with_a_token(api, base)
     print("all is well")
