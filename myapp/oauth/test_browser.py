@@ -9,7 +9,9 @@ from myapp.core.http import App
 from myapp.core.stores import commit
 from myapp.core.testing import Tab
 from myapp.oauth.factories import create_client, create_consent
-from myapp.oauth.test_oauth import ADA, CHALLENGE, Flow, urlencode
+from myapp.oauth.test_oauth import ADA, CHALLENGE, Flow, needs_others, urlencode
+
+pytestmark = needs_others
 
 REDIRECT = "/swagger-ui/oauth2-redirect.html"
 

@@ -11,7 +11,9 @@ from authlib.integrations.requests_client import OAuth2Session as AuthlibSession
 from requests_oauthlib import OAuth2Session
 
 from myapp.core.http import App
-from myapp.oauth.test_oauth import CALLBACK, Flow
+from myapp.oauth.test_oauth import CALLBACK, Flow, needs_others
+
+pytestmark = needs_others
 
 SCRIPT = Path(__file__).parents[2] / "clients" / "oauth.mjs"
 

@@ -12,7 +12,9 @@ from myapp.core.stores import commit
 from myapp.core.stores.sql import rows, write
 from myapp.oauth import devices, tokens
 from myapp.oauth.models import DEVICE, REFRESH
-from myapp.oauth.test_oauth import Flow, at_once, raw
+from myapp.oauth.test_oauth import Flow, at_once, needs_others, raw
+
+pytestmark = needs_others
 
 
 class DeviceFlow(Flow):

@@ -12,8 +12,10 @@ from myapp.accounts.factories import PASSWORD
 from myapp.core.http import App
 from myapp.core.stores.redis import redis_store
 from myapp.oauth import encrypted, signed
-from myapp.oauth.test_oauth import ADA, Flow, raw
+from myapp.oauth.test_oauth import ADA, Flow, needs_others, raw
 from myapp.oauth.test_signed import MANY_ROUNDS, encoded
+
+pytestmark = needs_others
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ from sqlalchemy import event
 from myapp.core.http import App
 from myapp.core.stores.sql import sql
 from myapp.oauth import signed
-from myapp.oauth.test_oauth import Flow, raw
+from myapp.oauth.test_oauth import Flow, needs_others, raw
+
+pytestmark = needs_others
 
 MANY_ROUNDS = 2**31 - 1
 
