@@ -78,8 +78,10 @@ class ResponseHeaders:
         # uWSGI passes on what is no HTTP, such as the start of TLS, without a method.
         environ.setdefault("REQUEST_METHOD", "GET")
         if not self.has_proxy and not FORWARDED.isdisjoint(environ):
-            # uWSGI believes them.
-            environ["wsgi.url_scheme"] = "http"
+            # uWSGI believes them, also from a client. HTTPS is no header, but said by a
+            # proxy that speaks its own protocol.
+            is_said = environ.get("HTTPS") == "on"
+            environ["wsgi.url_scheme"] = "https" if is_said else "http"
         is_secure = environ["wsgi.url_scheme"] == "https"
         is_own = "HTTP_COOKIE" in environ or "HTTP_AUTHORIZATION" in environ
 
