@@ -17,7 +17,7 @@ SECRET = "myapp_cs_"
 WITH_SECRET = ("client_secret_basic", "client_secret_post")
 
 
-class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
+class OAuthClient(ClientMixin):
     """A client.
 
     :param row: of the table of clients.

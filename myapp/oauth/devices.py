@@ -81,7 +81,7 @@ def drop_old_devices() -> int:
     return write(delete(DEVICES).where(DEVICES.c.expires_at <= tokens.now())).rowcount
 
 
-class DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
+class DeviceEndpoint(DeviceAuthorizationEndpoint):
     """Where a device gets its codes, RFC 8628 section 3.1."""
 
     CLIENT_AUTH_METHODS = EVERYONE
@@ -127,7 +127,7 @@ class DeviceEndpoint(DeviceAuthorizationEndpoint):  # type: ignore[misc]
         )
 
 
-class DeviceCode(DeviceCodeGrant):  # type: ignore[misc]
+class DeviceCode(DeviceCodeGrant):
     """The grant by which a device asks for its tokens, RFC 8628 section 3.4."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = EVERYONE

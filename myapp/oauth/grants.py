@@ -29,7 +29,7 @@ REFRESH_TOKEN = grants.RefreshTokenGrant.GRANT_TYPE
 EVERYONE = [*WITH_SECRET, "none"]
 
 
-class InvalidTargetError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
+class InvalidTargetError(OAuth2Error):
     """A resource that is not of this server, RFC 8707 section 2."""
 
     error = "invalid_target"
@@ -58,7 +58,7 @@ def check_resource(data: Any, allowed: str | None) -> str | None:
     return allowed or asked
 
 
-class S256(CodeChallenge):  # type: ignore[misc]
+class S256(CodeChallenge):
     """PKCE (RFC 7636) with S256, for each client: Authlib takes a request without a
     challenge, and ``plain``."""
 
@@ -74,7 +74,7 @@ class S256(CodeChallenge):  # type: ignore[misc]
         super().validate_code_challenge(grant, redirect_uri)
 
 
-class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
+class AuthorizationCode(grants.AuthorizationCodeGrant):
     """The authorization code grant, RFC 6749 section 4.1."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = EVERYONE
@@ -120,7 +120,7 @@ class AuthorizationCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         return door.active_user(authorization_code.user_id or "")
 
 
-class Refresh(grants.RefreshTokenGrant):  # type: ignore[misc]
+class Refresh(grants.RefreshTokenGrant):
     """The refresh token grant, RFC 6749 section 6. Each refresh token is used once; the
     next one has the same scopes and the same resource."""
 
@@ -169,13 +169,13 @@ class Refresh(grants.RefreshTokenGrant):  # type: ignore[misc]
         """Nothing: it is used, and a second use is to be seen."""
 
 
-class ClientCredentials(grants.ClientCredentialsGrant):  # type: ignore[misc]
+class ClientCredentials(grants.ClientCredentialsGrant):
     """The client credentials grant, RFC 6749 section 4.4: a client calls for itself."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = [*WITH_SECRET]
 
 
-class Password(grants.ResourceOwnerPasswordCredentialsGrant):  # type: ignore[misc]
+class Password(grants.ResourceOwnerPasswordCredentialsGrant):
     """The grant by a user name and a password, RFC 6749 section 4.3. RFC 9700 section
     2.4 forbids it; it is off unless ``OAUTH_PASSWORDS`` and a client turn it on, and a
     user with a second factor cannot use it."""

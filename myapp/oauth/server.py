@@ -74,7 +74,7 @@ def check_credentials(header: str, form: dict[str, str]) -> None:
         raise InvalidRequestError("The client has said in two ways who it is.")
 
 
-class Payload(FlaskOAuth2Payload):  # type: ignore[misc]  # Authlib has no types
+class Payload(FlaskOAuth2Payload):
     """The parameters of a request: those of its form, or of the URL of a page. Authlib
     would take a secret from the URL, too."""
 
@@ -92,7 +92,7 @@ class Payload(FlaskOAuth2Payload):  # type: ignore[misc]  # Authlib has no types
         return {name: [value] for name, value in self.parameters.items()}
 
 
-class OAuthRequest(FlaskOAuth2Request):  # type: ignore[misc]
+class OAuthRequest(FlaskOAuth2Request):
     """A request whose parameters have been checked."""
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class OAuthRequest(FlaskOAuth2Request):  # type: ignore[misc]
             raise InvalidRequestError("Send a grant_type.")
 
 
-class Server(AuthorizationServer):  # type: ignore[misc]
+class Server(AuthorizationServer):
     """The authorization server."""
 
     def create_oauth2_request(self, _request: Any) -> OAuthRequest:
@@ -134,7 +134,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         """Nobody listens."""
 
 
-class Revocation(RevocationEndpoint):  # type: ignore[misc]
+class Revocation(RevocationEndpoint):
     """Revocation, RFC 7009. A hint is not needed: the text tells what a token is."""
 
     CLIENT_AUTH_METHODS = grants.EVERYONE
@@ -159,7 +159,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
         tokens.end_token(token)
 
 
-class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
+class Introspection(IntrospectionEndpoint):
     """Introspection, RFC 7662: what a client may know of its own tokens."""
 
     CLIENT_AUTH_METHODS = [*WITH_SECRET]
