@@ -34,6 +34,12 @@ FEATURES = (
         stores=("sql", "redis"),
     ),
     Feature(
+        "openid",
+        url_prefix="/openid",
+        access="signed_in",
+        stores=("sql", "redis"),
+    ),
+    Feature(
         "teams",
         url_prefix="/teams",
         access='member | role("admin")',
@@ -46,6 +52,7 @@ DOORS: frozenset[tuple[str, str]] = frozenset(
     {
         ("carts", "accounts"),
         ("oauth", "accounts"),
+        ("openid", "accounts"),
         ("teams", "accounts"),
     }
 )

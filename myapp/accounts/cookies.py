@@ -14,7 +14,9 @@ from flask import Response, current_app, request
 
 from myapp.core.access import SAFE_METHODS
 from myapp.core.errors import Problem
+from myapp.core.http import full_name, sent_value, write_cookie
 
+SESSION = "session"
 # The length of the id of a user in a cookie: 16 bytes without the padding of base64.
 ID_LENGTH = 22
 COOKIE_LENGTH = ID_LENGTH + 43
@@ -42,38 +44,8 @@ def prefix_of(user_id: str) -> str:
 
 
 def cookie_name() -> str:
-    """The name of the cookie; the prefix makes browsers keep it for this host and for
-    TLS alone (RFC 6265bis section 4.1.3.2)."""
-    return full_name("session")
-
-
-def full_name(name: str) -> str:
-    """The name of a cookie of ours."""
-    return f"__Host-{name}" if is_in_production() else name
-
-
-def is_in_production() -> bool:
-    """Whether cookies are for TLS alone."""
-    return bool(current_app.config["ENV"] == "production")
-
-
-def write_cookie(
-    response: Response, name: str, value: str, max_age: int | None
-) -> None:
-    """Set a cookie that no script reads, and no other site sends with a write.
-
-    :param name: in full.
-    :param max_age: in seconds; ``None`` until the browser closes, 0 removes it.
-    """
-    response.set_cookie(
-        name,
-        value,
-        max_age=max_age,
-        secure=is_in_production(),
-        httponly=True,
-        samesite="Lax",
-        path="/",
-    )
+    """The name of the cookie, in full."""
+    return full_name(SESSION)
 
 
 def read_cookie(text: str) -> Cookie | None:
@@ -90,7 +62,7 @@ def read_cookie(text: str) -> Cookie | None:
 
 def sent_cookie() -> Cookie | None:
     """The cookie of this request, if it has one of ours."""
-    text = request.cookies.get(cookie_name())
+    text = sent_value(SESSION)
     return read_cookie(text) if text else None
 
 
@@ -102,8 +74,7 @@ def cookie_value(user_id: str, secret: bytes) -> str:
 
 def set_cookie(response: Response, value: str, max_age: int | None) -> None:
     """Set the cookie of the session, or remove it: an age of 0."""
-    write_cookie(response, cookie_name(), value, max_age)
-    response.headers["Cache-Control"] = "no-store"
+    write_cookie(response, SESSION, value, max_age)
 
 
 def check_origin(is_needed: bool) -> None:

@@ -1,14 +1,16 @@
 """What other features may ask of accounts."""
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from flask import has_request_context
+from flask import Response, has_request_context
 from sqlalchemy import select
 
-from myapp.accounts import service, sessions, sign_out
+from myapp.accounts import cookies, models, service, sessions, sign_out, vouched
 from myapp.accounts.cookies import Cookie, sent_cookie
 from myapp.accounts.models import User
+from myapp.core.access import current_caller
 from myapp.core.model import Change, Record, after_write, unscoped
 from myapp.core.stores.sql import sql
 
@@ -17,6 +19,20 @@ USERS = User.table()
 Found = Callable[[str], list[Any]]
 #: What features store about a user, by the names of :func:`in_export`.
 exported: dict[str, Found] = {}
+# A path, which no browser reads as another host: neither //host nor /\\host.
+LOCAL_PATH = re.compile(r"/([^/\\\s][^\\\s]*)?")
+
+
+class PageLink(NamedTuple):
+    """A link on a page of accounts."""
+
+    text: str
+    url: str
+
+
+FoundLinks = Callable[[str], list[PageLink]]
+#: Links that features put on the pages of accounts, by the names of :func:`links_on`.
+page_links: list[tuple[str, FoundLinks]] = []
 
 
 def is_user(id: str) -> bool:
@@ -49,6 +65,14 @@ def active_user(id: str) -> Record | None:
     return user if user is not None and service.may_sign_in(user) else None
 
 
+def user_in_person() -> Record | None:
+    """The user who is signed in here; ``None`` for a token, or for nobody."""
+    caller = current_caller()
+    if caller is None or caller.scopes is not None or not is_user_id(caller.id):
+        return None
+    return active_user(caller.id)
+
+
 def role_of(user: Any) -> str:
     """The role with which a user calls now.
 
@@ -78,12 +102,86 @@ def hold(user: Record) -> None:
     sign_out.hold(user)
 
 
-def sign_in(email: str, password: str) -> Record:
+def sign_in(email: str, password: str, code: str | None = None) -> Record:
     """The user of an address and a password; tries are limited as for a sign-in.
+
+    :param code: of the second factor, for a user who has one.
+    :raises Problem: 401; 429.
+    """
+    return service.sign_in(email, password, code)
+
+
+def verified_user(email: str) -> Record | None:
+    """The user of a verified address, in any of its spellings, whoever calls."""
+    user = models.find_user(email)
+    return user if user is not None and user["verified_at"] is not None else None
+
+
+def has_address(user: Record, email: str) -> bool:
+    """Whether an address, in any of its spellings, is that of a user."""
+    return bool(user["email_key"] == models.key_of_address(email))
+
+
+def vouched_user(address: str, name: str | None) -> Record:
+    """A new user with an address that another server has verified; see
+    :func:`myapp.accounts.vouched.vouched_user`."""
+    return vouched.vouched_user(address, name)
+
+
+def has_factor(user: Record) -> bool:
+    """Whether a user has a second factor."""
+    return user["totp_secret"] is not None
+
+
+def check_factor(user: Record, code: str | None) -> None:
+    """Check the second factor of a user who has signed in elsewhere, if it has one.
 
     :raises Problem: 401; 429.
     """
-    return service.sign_in(email, password)
+    vouched.check_factor(user, code)
+
+
+def check_origin(is_needed: bool) -> None:
+    """Refuse a write that a page of another site may have caused; see
+    :func:`myapp.accounts.cookies.check_origin`."""
+    cookies.check_origin(is_needed)
+
+
+def begin_session(response: Response, user: Record) -> None:
+    """Begin a session of a user after the commit of this request.
+
+    :param response: gets the cookie.
+    """
+    sessions.begin_session(response, user, remember=False)
+
+
+def local_path(text: str) -> str:
+    """A path of this server that comes from a URL; empty when it leads elsewhere."""
+    return text if LOCAL_PATH.fullmatch(text) else ""
+
+
+def links_on(page: str) -> Callable[[FoundLinks], FoundLinks]:
+    """Let a function put links on a page of accounts. It is called with the path that a
+    sign-in leads to. A decorator.
+
+    :param page: ``sign-in`` or ``account``.
+    """
+
+    def mark(find: FoundLinks) -> FoundLinks:
+        page_links.append((page, find))
+        return find
+
+    return mark
+
+
+def links_of(page: str, place: str = "") -> Iterator[PageLink]:
+    """The links that features put on a page of accounts.
+
+    :param place: the path that a sign-in leads to.
+    """
+    for name, find in page_links:
+        if name == page:
+            yield from find(place)
 
 
 def when_deleted(act: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -8,15 +8,9 @@ from flask import Response
 from myapp.accounts import service
 from myapp.accounts.bodies import ADDRESS, LINK, PROOF, SIGN_IN, SIGN_UP, read_body
 from myapp.accounts.cookies import check_origin, sent_cookie, set_cookie
-from myapp.accounts.limits import remember_place
 from myapp.accounts.models import User
 from myapp.accounts.passwords import parse_cost
-from myapp.accounts.sessions import (
-    add_sessions,
-    begin_session,
-    end_session,
-    role_of_session,
-)
+from myapp.accounts.sessions import add_sessions, begin_session, end_session
 from myapp.accounts.tokens import add_tokens
 from myapp.core.access import public
 from myapp.core.errors import ConfigError
@@ -110,11 +104,7 @@ class Session(Resource):
         body = read_body(SIGN_IN)
         user = service.sign_in(body["email"], body["password"], body.get("code"))
         response = respond(user.as_json(), 201)
-        remember_place(response, user.id)
-        begin_session(
-            *(response, user.id, user.version, role_of_session(user)),
-            bool(body.get("remember")),
-        )
+        begin_session(response, user, bool(body.get("remember")))
         return response
 
     @public

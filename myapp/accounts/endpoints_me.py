@@ -25,7 +25,6 @@ from myapp.accounts.sessions import (
     begin_session,
     end_present_sessions,
     end_session,
-    role_of_session,
     sessions_of,
 )
 from myapp.core.access import access, caller_id
@@ -144,8 +143,7 @@ class MyFactorRemoval(ModelResource):
 
 def with_new_session(response: Response, user: Record) -> Response:
     """A response that begins another session of the user who calls."""
-    role = role_of_session(user)
-    begin_session(response, user.id, user.version, role, None)
+    begin_session(response, user, None)
     return response
 
 

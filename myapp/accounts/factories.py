@@ -21,10 +21,15 @@ def create_user(
     role: str = "readonly",
     password: str = PASSWORD,
     is_verified: bool = True,
+    totp_secret: str | None = None,
 ) -> Record:
-    """A stored user."""
+    """A stored user.
+
+    :param totp_secret: of a second factor.
+    """
     verified = datetime.now(UTC) if is_verified else None
-    return service.add_user(email, None, hash_password(password), role, verified)
+    user = service.add_user(email, None, hash_password(password), role, verified)
+    return service.write_user(user, totp_secret=totp_secret) if totp_secret else user
 
 
 def record_for_matrix(

@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import Response, current_app, g, request
+from flask import Response, current_app, g
 from itsdangerous import BadSignature, URLSafeSerializer
 
-from myapp.accounts.cookies import full_name, write_cookie
 from myapp.accounts.models import key_of_address
-from myapp.core.http import client_network, too_many
+from myapp.core.http import client_network, sent_value, too_many, write_cookie
 from myapp.core.stores.redis import Limiter, Rate, RedisKeys, parse_rate
 
 limiter = Limiter("accounts")
@@ -83,7 +82,7 @@ def remember_place(response: Response, user_id: str) -> None:
     """Remember that a user has signed in here."""
     place = client_network()
     known.set(f"known:{user_id}:{short(place)}", True, seconds=KNOWN_FOR)
-    write_cookie(response, full_name(DEVICE), devices().dumps(user_id), YEAR)
+    write_cookie(response, DEVICE, devices().dumps(user_id), YEAR)
 
 
 def devices() -> URLSafeSerializer:
@@ -95,6 +94,6 @@ def devices() -> URLSafeSerializer:
 def device_of_request() -> str:
     """The user who has signed in on this device before; empty when nobody has."""
     try:
-        return str(devices().loads(request.cookies.get(full_name(DEVICE), "")))
+        return str(devices().loads(sent_value(DEVICE)))
     except BadSignature:
         return ""

@@ -24,8 +24,10 @@ from myapp.accounts.cookies import (
     sent_cookie,
     set_cookie,
 )
+from myapp.accounts.limits import remember_place
 from myapp.core.access import Authenticator, Caller, add_authenticator, roles_up_to
 from myapp.core.errors import Problem
+from myapp.core.model import Record
 from myapp.core.stores import after_commit
 from myapp.core.stores.redis import LuaScript, redis_store
 
@@ -147,23 +149,23 @@ def session_in(text: bytes | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def begin_session(
-    response: Response, user_id: str, version: int, role: str, remember: bool | None
-) -> None:
+def begin_session(response: Response, user: Record, remember: bool | None) -> None:
     """Begin a session after the commit of this request, and end that of its cookie. If
     the user has changed meanwhile, a sign-in is refused, a 409; after a change that is
     stored the response has no session.
 
     :param response: gets the cookie.
-    :param version: of the user, as it was read or written.
+    :param user: as it was read or written.
     :param remember: whether the cookie outlives the browser; ``None`` when this request
         is no sign-in.
     """
-    former = sent_cookie()
+    former, user_id = sent_cookie(), user.id
+    if remember is not None:
+        remember_place(response, user_id)
     secret = secrets.token_bytes(SECRET_BYTES)
     cookie = Cookie(user_id, hashlib.sha256(secret).hexdigest())
     kept = {
-        "role": role,
+        "role": role_of_session(user),
         "remember": bool(remember),
         "created_at": datetime.now(UTC).isoformat(),
         "address": request.remote_addr or "",
@@ -175,7 +177,7 @@ def begin_session(
     def begin() -> None:
         keys = [cookie.key, set_of(user_id), floor_of(user_id)]
         text = orjson.dumps(kept)
-        limits = [longest, idle, version, text, MOST_SESSIONS, prefix_of(user_id)]
+        limits = [longest, idle, user.version, text, MOST_SESSIONS, prefix_of(user_id)]
         if not BEGIN(keys, [cookie.digest, *limits]):
             if remember is not None:
                 raise Problem("conflict", "The account has changed. Sign in again.")

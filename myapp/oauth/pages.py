@@ -8,7 +8,7 @@ from authlib.oauth2.rfc6749.errors import OAuth2Error
 from flask import Response, current_app, request, url_for
 
 from myapp.accounts import door
-from myapp.core.access import current_caller, public
+from myapp.core.access import public
 from myapp.core.docs import page, undescribed
 from myapp.core.errors import Problem
 from myapp.core.http import known_scopes, too_many
@@ -45,7 +45,7 @@ def authorize() -> Response:
     except OAuth2Error as error:
         error.redirect_uri, error.state = redirect_uri, request.args.get("state")
         return refused(error)
-    user = user_in_person()
+    user = door.user_in_person()
     if user is None:
         return to_sign_in()
     is_shown = request.form.get("scope") == grant.request.scope
@@ -67,7 +67,7 @@ def device() -> Response:
     code = request.args.get("user_code", "")
     if not code:
         return page("oauth/device.html", form_action="'self'")
-    user = user_in_person()
+    user = door.user_in_person()
     if user is None:
         return to_sign_in()
     taken = limiter.take({f"device:{user.id}": GUESSES})
@@ -90,23 +90,22 @@ def device() -> Response:
     return page("oauth/device.html", told=told)
 
 
+@door.links_on("account")
+def link_of_programs(_place: str) -> list[door.PageLink]:
+    """The link to the page of programs, on that of the account."""
+    url = url_for("oauth.programs")
+    return [door.PageLink("Programs with access", url)]
+
+
 @blueprint.get("/")
 @public
 @undescribed
 def programs() -> Response:
     """Show which programs may call for a user, each with a button that ends it."""
-    user = user_in_person()
+    user = door.user_in_person()
     if user is None:
         return to_sign_in()
     return page("oauth/consents.html", consents=consents_of(user.id))
-
-
-def user_in_person() -> Record | None:
-    """The user whose session this is; ``None`` without one."""
-    caller = current_caller()
-    if caller is None or caller.scopes is not None or not door.is_user(caller.id):
-        return None
-    return door.active_user(caller.id)
 
 
 def to_sign_in() -> Response:

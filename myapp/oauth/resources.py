@@ -2,13 +2,14 @@
 
 from urllib.parse import urlsplit
 
-from flask import current_app, request
+from flask import current_app
+
+from myapp.core.http import public_url
 
 
 def issuer() -> str:
-    """The URL of this server as clients know it, without a slash at the end (RFC 8414
-    section 2)."""
-    return str(current_app.config["PUBLIC_URL"] or request.url_root).rstrip("/")
+    """The name of this server (RFC 8414 section 2)."""
+    return public_url()
 
 
 def is_resource(uri: str) -> bool:

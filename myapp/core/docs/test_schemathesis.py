@@ -47,6 +47,14 @@ CONFIG: dict[str, Any] = {
             },
         },
         {
+            # No page of this server sends it.
+            "include-path-regex": "^/openid/confirmation",
+            "checks": {
+                "positive_data_acceptance": {"expected-statuses": ["403"]},
+                "negative_data_rejection": {"expected-statuses": ["403", "405"]},
+            },
+        },
+        {
             # No schema tells which redirect URI is one; and this caller is no user.
             "include-path-regex": "^/oauth/clients",
             "checks": {

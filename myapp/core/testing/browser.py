@@ -14,10 +14,12 @@ class Tab:
     :param browser: a browser of Playwright.
     :param origin: of the server; a request to any other origin is an error.
     :param name: of the screenshot in ``screenshots/``.
+    :param others: origins that may be asked, too.
     """
 
-    def __init__(self, browser: Any, origin: str, name: str) -> None:
+    def __init__(self, browser: Any, origin: str, name: str, *others: str) -> None:
         self.origin = origin
+        self.known = ("data:", *(f"{one}/" for one in (origin, *others)))
         self.picture = SCREENSHOTS / f"{name}.png"
         self.page = browser.new_page(viewport=SIZE)
         self.complaints: list[str] = []
@@ -44,7 +46,7 @@ class Tab:
             self.complaints.append(f"{message.type}: {message.text}")
 
     def _watch(self, request: Any) -> None:
-        if not request.url.startswith((f"{self.origin}/", "data:")):
+        if not request.url.startswith(self.known):
             self.complaints.append(f"asked for {request.url}")
 
     def _judge(self, response: Any) -> None:
