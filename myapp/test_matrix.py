@@ -1,5 +1,6 @@
 """Who may do what, route by route: ``access.txt`` of each feature says it, and each
-line is tried, with a record that belongs to the caller called *owner*.
+line is tried, with a record that belongs to the caller called *owner*, and by tokens of
+that caller.
 
 A cell is ``ok`` when the route lets the caller pass, whatever it thinks of the body,
 ``none`` for a list without the record, or the status of a refusal. A route without a
@@ -23,7 +24,7 @@ from myapp.core.http.app import App
 from myapp.core.http.description import description_of
 from myapp.core.http.methods import METHODS
 from myapp.core.model import unscoped
-from myapp.core.scaffold.matrix import CALLERS, REFUSALS, lines_of
+from myapp.core.scaffold.matrix import CALLERS, REFUSALS, TOKENS, lines_of
 from myapp.core.schema.names import snake
 from myapp.core.stores import commit
 from myapp.core.testing.callers import ToyAuthenticator, by
@@ -83,9 +84,12 @@ def outcome(app: App, one: Try, caller: str, record: str) -> str:
     body = described.body if described else None
     url = url_of(one, record)
     headers = {"If-Match": "*"} if one.method in ("PUT", "PATCH", "DELETE") else {}
-    role = CALLERS[caller]
-    if role:
-        headers |= by(IDS[caller], role)
+    if caller in TOKENS:
+        scope = access_table(app)[one.rule.endpoint, one.method].scope
+        sent_scope = scope if scope and caller == "token" else "another"
+        headers |= by(IDS["owner"], CALLERS["owner"], sent_scope)
+    elif CALLERS[caller]:
+        headers |= by(IDS[caller], CALLERS[caller])
     sent: dict[str, Any] = {"json": body["examples"][0]} if body else {}
     client = app.test_client()
     response = FlaskClient.open(
@@ -106,7 +110,7 @@ def found_in(app: App, feature: str) -> str:
     for one in routes_of(app, feature):
         model = getattr(getattr(one.view, "view_class", None), "model", None)
         cells = []
-        for caller in CALLERS:
+        for caller in (*CALLERS, *TOKENS):
             record = make_record(app, feature, model) if model else ""
             cells.append(outcome(app, one, caller, record))
         rows.append((one.method, one.rule.rule, cells))

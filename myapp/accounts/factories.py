@@ -8,7 +8,7 @@ from flask import current_app
 from sqlalchemy import update
 
 from myapp.accounts import service
-from myapp.accounts.models import User
+from myapp.accounts.models import PersonalToken, User
 from myapp.accounts.passwords import hash_password
 from myapp.core.model import Record
 from myapp.core.stores.sql import write
@@ -30,6 +30,11 @@ def create_user(
     verified = datetime.now(UTC) if is_verified else None
     user = service.add_user(email, None, hash_password(password), role, verified)
     return service.write_user(user, totp_secret=totp_secret) if totp_secret else user
+
+
+def let_tokens_expire() -> None:
+    """Let all personal tokens be over."""
+    write(update(PersonalToken).values(expires_at=datetime.now(UTC)))
 
 
 def record_for_matrix(

@@ -1,7 +1,8 @@
 """Encrypted access tokens that are bound to a session: JWE (RFC 7516), a shared key.
 
 Nobody but this server reads them. They are of use as long as the session in which the
-user has allowed the client; its role is that of the session.
+user has allowed the client, the client, and the consent; the role is that of the
+session.
 """
 
 import json
@@ -21,6 +22,7 @@ from joserfc.jwk import OctKey
 
 from myapp.accounts import door
 from myapp.core.access import Caller, roles_up_to
+from myapp.oauth.ended import is_ended
 from myapp.oauth.resources import is_for, is_resource, issuer
 from myapp.oauth.signed import MOST_CHARACTERS, known_secrets
 from myapp.oauth.tokens import Granted, now
@@ -64,6 +66,7 @@ def encrypt(of: Granted, session: str, lives: timedelta) -> str:
         "aud": of.resource or issuer(),
         "sub": of.user_id,
         "client_id": of.client_id,
+        "consent": of.consent_id,
         "scope": of.get_scope(),
         "sid": session,
         "iat": int(moment.timestamp()),
@@ -96,8 +99,10 @@ def read(token: str) -> dict[str, Any] | None:
 def read_alive(token: str) -> tuple[dict[str, Any], str] | None:
     """The claims of a token, and the role of its session; ``None`` when it is over."""
     claims = read(token)
-    role = door.role_of_session(claims["sub"], claims["sid"]) if claims else None
-    return (claims, role) if claims is not None and role is not None else None
+    if claims is None or is_ended(claims["client_id"], claims["consent"]):
+        return None
+    role = door.role_of_session(claims["sub"], claims["sid"])
+    return (claims, role) if role is not None else None
 
 
 def encrypted_caller(token: str, path: str) -> Caller | None:

@@ -15,7 +15,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from myapp.core.errors import problem_at
 from myapp.core.http import known_scopes
+from myapp.core.model import Change
 from myapp.core.stores.sql import Id, SqlModel, UtcDateTime, Varchar, sql
+from myapp.oauth.ended import end_sealed
 from myapp.oauth.redirects import refusal_of
 
 #: The grants of RFC 6749; a user name and a password are a grant of former times.
@@ -80,9 +82,9 @@ class Client(SqlModel):
                 "default": OPAQUE,
                 "description": "Opaque ones end at once when they are revoked; signed "
                 "ones (JWT, RFC 9068) are read without a look-up, and end by "
-                "themselves; encrypted ones (JWE, RFC 7516) end with the session in "
-                "which the user has allowed the client, and those of a client that "
-                "calls for itself are opaque.",
+                "themselves; encrypted ones (JWE, RFC 7516) end with the consent, and "
+                "with the session in which the user has given it, and those of a "
+                "client that calls for itself are opaque.",
             },
         },
         "required": ["name", "grants", "scopes"],
@@ -109,6 +111,12 @@ class Client(SqlModel):
     secret_digest: Mapped[str | None] = mapped_column(CHAR(64))
     # That of the client when it calls for itself; at most that of its owner then.
     role: Mapped[str] = mapped_column(Varchar(20))
+
+    @classmethod
+    def after_write(cls, change: Change) -> None:
+        """The tokens of a client that is deleted end."""
+        if change.after is None and change.before is not None:
+            end_sealed(change.before["id"])
 
     @classmethod
     def check(cls, document: Any, before: Any) -> Iterator[dict[str, str]]:

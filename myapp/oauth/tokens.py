@@ -19,6 +19,7 @@ from sqlalchemy import delete, insert, select, update
 from myapp.accounts import door
 from myapp.core.model import unscoped
 from myapp.core.stores.sql import rows, sql, write
+from myapp.oauth.ended import end_sealed
 from myapp.oauth.models import Client, Code, Consent, Token, digest_of
 
 ACCESS, REFRESH = "myapp_at_", "myapp_rt_"
@@ -252,8 +253,9 @@ def prolong_consent(id: str, lives: timedelta) -> None:
 
 def end_consent(id: str | None) -> None:
     """End a consent, with its codes and tokens."""
-    if hold_consent(id):
+    if id is not None and hold_consent(id):
         write(delete(CONSENTS).where(CONSENTS.c.id == id))
+        end_sealed(id)
 
 
 def end_token(token: Granted) -> None:

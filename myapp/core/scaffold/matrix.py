@@ -18,6 +18,8 @@ CALLERS = {
     "admin": "admin",
     "superuser": "superuser",
 }
+#: Tokens of the owner: one with the scope of the route, one with another scope.
+TOKENS = ("token", "no_scope")
 #: The statuses that refuse a caller.
 REFUSALS = (401, 403, 404)
 # The routes of a model, below its prefix.
@@ -29,6 +31,7 @@ ROUTES = {
 HEAD = """\
 # Who may call: ok, the status that refuses, or none for a list without the record,
 # which belongs to the owner. Owner, other, member and leader have the role readonly.
+# The last two are tokens of the owner, with and without the scope of the route.
 # MATRIX=write pytest myapp/test_matrix.py writes this.
 """
 
@@ -42,7 +45,7 @@ def lines_of(rows: Iterable[Row]) -> str:
     """
     known = [*rows]
     width = max((len(route) for _, route, _ in known), default=0)
-    lines = [line("method", "route".ljust(width), [*CALLERS])]
+    lines = [line("method", "route".ljust(width), [*CALLERS, *TOKENS])]
     lines += [line(method, route.ljust(width), cells) for method, route, cells in known]
     return HEAD + "".join(lines)
 
@@ -82,4 +85,9 @@ def cells_of(words: str, method: str, last: str) -> list[str]:
             cells.append("ok" if name == "owner" else hidden.get(last, "ok"))
         else:
             cells.append("ok" if rule.allows(caller) else refusal)
+    is_public = rule.allows(None)
+    token = Caller("owner", roles_up_to(CALLERS["owner"]), frozenset({"x"}))
+    passes = cells[[*CALLERS].index("owner")]
+    cells.append(passes if rule.allows(token) else "403")
+    cells.append(passes if is_public else "403")
     return cells

@@ -296,7 +296,7 @@ def test_an_owned_model_knows_its_owner(own_app: App, scaffold: StoreScaffold) -
     assert (column in files["models.py"]) == isinstance(scaffold, SqlScaffold)
     assert '    stranger = "bob"' in files["test_diaries.py"]
     lines = [line.split() for line in files["access.txt"].splitlines()]
-    nobody, rest = ["401", "401", "ok"], ["ok", "ok"]
+    nobody, rest = ["401", "401", "ok"], ["ok", "ok", "ok", "403"]
     assert ["GET", "/diaries/", *nobody, *["none"] * 4, *rest] in lines
     assert ["PUT", "/diaries/<id>", *nobody, *["404"] * 4, *rest] in lines
     assert ["POST", "/diaries/", *nobody, *["ok"] * 4, *rest] in lines

@@ -57,6 +57,11 @@ class RedisKeys:
         found = redis_store.get(self.prefix + name)
         return default if found is None else orjson.loads(found)
 
+    def get_each(self, *names: str) -> list[Any]:
+        """Several values, in one call; ``None`` for each that there is not."""
+        found = redis_store.mget([self.prefix + name for name in names])
+        return [None if one is None else orjson.loads(one) for one in found]
+
     def get_and_set(self, name: str, value: Any, seconds: float | None = None) -> Any:
         """Keep a value, and return the one before; ``None`` when there was none. Of
         callers at once each gets the value of another one."""
