@@ -2,6 +2,7 @@
 # do the work, and each can be called without make.
 
 PYTHON ?= python3
+HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN := .venv/bin
 # The engines of `make test-all` besides SQLite; each run creates its own databases.
@@ -23,50 +24,68 @@ PARALLEL ?= -n auto --maxprocesses 8 --dist worksteal
 SERVERS := TEST_DATABASE_URLS="$(TEST_DATABASE_URLS)" TEST_REDIS_URL="$(TEST_REDIS_URL)" TEST_EXTERNAL=1
 REST := -q $(PARALLEL) -k "not sqlite or external"
 
-export PORT
+# The tests of one feature: make test FEATURE=catalog.
+TESTED := $(if $(FEATURE),myapp/$(FEATURE))
+
+# pip says nothing for half a minute when it is quiet, and too much when it is not.
+PROGRESS := awk '/^Collecting/ { printf "\r  %d packages", ++n; fflush() } \
+	/^Installing/ { printf "\r  %d packages, unpacking\n", n; fflush() }'
+define install
+	@echo "installing $(1) into .venv; the first time takes half a minute"
+	@rm -f .venv/.failed
+	@{ PYTHONUNBUFFERED=1 $(BIN)/pip install --disable-pip-version-check --no-input -r $(1) \
+		|| touch .venv/.failed; } | $(PROGRESS)
+	@test ! -e .venv/.failed
+	@$(BIN)/python -m myapp.core.stores.redis.program
+endef
+
+export HOST PORT
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/' | expand -t 19
 
 .venv/.python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "myapp needs Python 3.11 or newer; say which one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -m venv .venv || { echo "this Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@test -w . || { echo "this folder cannot be written: $(CURDIR)" >&2; exit 1; }
+	@command -v $(PYTHON) > /dev/null || { echo "there is no $(PYTHON); install Python 3.11 or newer, or say where it is: make PYTHON=/usr/bin/python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); myapp needs Python 3.11 or newer; say which one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "this Python has no venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
 	@touch $@
 
 .venv/.runtime: requirements.txt | .venv/.python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m myapp.core.stores.redis.program
+	$(call install,requirements.txt)
 	@touch $@
 
 .venv/.development: requirements.txt requirements-dev.txt | .venv/.python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@$(BIN)/python -m myapp.core.stores.redis.program
+	$(call install,requirements-dev.txt)
 	@touch $@ .venv/.runtime
 
 .PHONY: run
 run: .venv/.runtime ## migrate, load demo data, serve with reload (PORT=5000)
-	@exec $(BIN)/flask dev
+	@exec $(BIN)/flask dev --host $(HOST)
 
 .PHONY: serve
-serve: .venv/.runtime ## the same app under uWSGI, as in production (PORT=5000)
+serve: .venv/.runtime ## the same under uWSGI, as in production (HOST=0.0.0.0)
+	@$(BIN)/python -m myapp.core.ports $(HOST) $(PORT) "make serve"
 	@$(BIN)/flask new-secret
 	@MYAPP_ENV=production $(BIN)/flask db upgrade
-	@MYAPP_ENV=production exec $(BIN)/uwsgi --ini myapp.ini \
+	@printf '\n  http://$(HOST):$(PORT)/\n\n'
+	@ADDRESS=$(HOST) MYAPP_ENV=production exec $(BIN)/uwsgi --ini myapp.ini \
 		--attach-daemon2 "cmd=$(BIN)/flask worker --scheduler --with-parent 0,stopsignal=15"
 
 .PHONY: worker
-worker: .venv/.runtime ## a worker and a scheduler, as in production (WORKER="--concurrency 4")
+worker: .venv/.runtime ## jobs, as in production (WORKER="--concurrency 4")
 	@MYAPP_ENV=production exec $(BIN)/flask worker --scheduler $(WORKER)
 
 .PHONY: test
-test: .venv/.development ## the whole suite on SQLite and a Redis of its own
-	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q $(PARALLEL)
+test: .venv/.development ## all tests, with no other server: 5 min (FEATURE=carts)
+	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q $(PARALLEL) $(TESTED)
 
 .PHONY: test-all
-test-all: .venv/.development clients/node_modules ## the suite on every engine, and on a Redis Cluster, with branch coverage of core
+test-all: .venv/.development clients/node_modules ## all tests on every engine, with coverage: 35 min
 	@TEST_DATABASE_URLS= TEST_REDIS_URL="$(TEST_REDIS_URL)" $(BIN)/coverage run -m pytest -q $(PARALLEL)
 	@$(SERVERS) $(BIN)/coverage run -m pytest $(REST) $(ON_SERVERS)
 	@$(SERVERS) $(BIN)/pytest $(REST) $(addprefix --deselect=,$(ON_SERVERS))
@@ -75,7 +94,7 @@ test-all: .venv/.development clients/node_modules ## the suite on every engine, 
 	@$(BIN)/coverage report --fail-under=95
 
 .PHONY: lint
-lint: .venv/.development ## black, flake8, mypy, and the promises of openapi.json
+lint: .venv/.development ## black, flake8, mypy, and the promises of openapi.json: 20 s
 	@$(BIN)/black --quiet --check --diff .
 	@$(BIN)/flake8
 	@$(BIN)/mypy
@@ -100,23 +119,28 @@ clients: .venv/.development clients/node_modules ## a Python client and TypeScri
 		--output clients/typescript/schema.d.ts
 
 .PHONY: bench
-bench: .venv/.runtime ## measure the app beside its peers (wrk, PostgreSQL; BENCH="--rounds 2")
+bench: .venv/.runtime ## measure it beside its peers: 40 min (BENCH="--rounds 2")
 	@$(BIN)/python bench/run.py $(BENCH)
 
 .PHONY: faults
-faults: .venv/.development ## kill and stop the app and its stores under load (FAULTS="--writes 3000")
+faults: .venv/.development ## kill it and its stores under load (FAULTS="--writes 3000")
 	@$(BIN)/python bench/faults.py $(FAULTS)
 
 .PHONY: deploy-rehearsal
-deploy-rehearsal: .venv/.development ## 20 releases under load, 3 of them broken (REHEARSAL="--releases 6")
+deploy-rehearsal: .venv/.development ## 20 releases under load: 15 min (REHEARSAL="--releases 6")
 	@$(BIN)/python deploy/rehearse.py --collisions $(REHEARSAL)
 
 .PHONY: two-machines
-two-machines: .venv/.development ## a release on two machines, one cut off, a backup restored (root, Linux)
+two-machines: .venv/.development ## a release on two machines, one cut off: 10 min
 	@$(BIN)/python deploy/rehearse_machines.py $(REHEARSAL)
 
 .PHONY: clean
-clean: ## remove what was made here: .venv, caches, and the data in instance/
+clean: ## remove what can be made again: .venv, caches, clients
 	rm -rf clients/openapi*.json clients/python clients/typescript clients/node_modules screenshots
-	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .coverage instance/myapp.db* instance/redis
+	rm -rf .venv .mypy_cache .pytest_cache .hypothesis .coverage
 	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: clean-data
+clean-data: ## remove the data of development; asks first
+	@printf 'remove all data in instance/development/? [y/N] '; read answer; test "$$answer" = y
+	rm -rf instance/development

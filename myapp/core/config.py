@@ -54,7 +54,7 @@ ABOVE_ZERO = frozenset(
 )
 LARGEST_NUMBER = 2**31 - 1
 # The values of these settings are not shown, because they may contain a password.
-UNSHOWN = re.compile("SECRET|PASSWORD|KEY|TOKEN|URI|URL|OPTIONS")
+UNSHOWN = re.compile("SECRET|PASSWORD|KEY|TOKEN|URI|URL|OPTIONS|PROVIDERS")
 TAKES = {
     bool: "true or false",
     int: "a whole number",

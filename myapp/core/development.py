@@ -21,6 +21,7 @@ from flask import Flask
 from werkzeug.serving import BaseWSGIServer, make_server, run_simple
 
 from myapp.core.jobs.processes import Beside
+from myapp.core.ports import port_refusal
 
 # Seconds between two checks that the parent still runs, or that a file has changed.
 CHECK_EVERY = 0.5
@@ -52,7 +53,13 @@ def end_with_parent() -> None:
 
 
 def open_socket(host: str, port: int) -> BaseWSGIServer:
-    """The socket of the parent; a port that is taken ends the process with a line."""
+    """The socket of the parent.
+
+    :raises ClickException: when the port is in use.
+    """
+    told = port_refusal(host, port, "make run")
+    if told:
+        raise click.ClickException(told)
     server = make_server(host, port, problem_application)
     server.socket.set_inheritable(True)
     server.timeout = CHECK_EVERY

@@ -213,7 +213,8 @@ def test_an_instance_folder_that_a_store_needs_must_be_writable(
     build()
     text = refusal(build, **{name: ""})
     assert text == (
-        f"the instance folder cannot be written: Not a directory: {file / 'instance'}"
+        "the folder of the data cannot be written: Not a directory: "
+        f"{file / 'instance'}"
     )
 
 

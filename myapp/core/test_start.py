@@ -84,7 +84,7 @@ def test_the_server_for_development_shows_data_reloads_and_ends_with_ctrl_c(
         again, cwd=server.tree, env=server.env, capture_output=True, text=True
     )
     assert told.returncode == 1
-    assert f"Port {server.port} is in use" in told.stderr
+    assert f"port {server.port} is in use; take another one" in told.stderr
     assert "/docs" not in told.stdout
 
     server.signal_all(signal.SIGINT)

@@ -7,7 +7,6 @@ another one goes on within seconds.
 import logging
 import signal
 import time
-from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -18,7 +17,7 @@ from myapp.core.jobs.broker import Broker
 from myapp.core.jobs.health import tell_of_scheduler
 from myapp.core.jobs.job import enabled_jobs
 from myapp.core.stores.sql.leader import Leader
-from myapp.core.stores.store import registered_stores
+from myapp.core.stores.store import data_folder, registered_stores
 
 log = logging.getLogger("myapp.scheduler")
 
@@ -43,7 +42,7 @@ class Scheduler:
         self.broker = Broker(app)
         with app.app_context():
             engine = app.extensions["sql_autocommit"]
-        self.leader = Leader(engine, Path(app.instance_path))
+        self.leader = Leader(engine, data_folder(app))
         #: Whether it is to end.
         self.is_ending = False
         #: What cannot be reached, if anything; logged once.

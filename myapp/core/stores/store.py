@@ -4,9 +4,9 @@ A store is a folder next to this file with a subclass of :class:`Store`, and one
 in ``STORES`` of ``wiring.py``. Its models derive from a base class of its own.
 """
 
-import os
 import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from flask import Flask, current_app
@@ -177,19 +177,26 @@ def close_stores(app: Flask) -> None:
             store.close()
 
 
-def check_instance_folder(app: Flask) -> None:
-    """Make sure that a store can keep its files in the instance folder.
+def data_folder(app: Flask) -> Path:
+    """Where stores keep their files: a folder of its own in development, so that it has
+    other data than production on the same machine."""
+    is_ours = app.config["ENV"] != "development"
+    return Path(app.instance_path, "" if is_ours else "development")
+
+
+def check_data_folder(app: Flask) -> None:
+    """Make sure that a store can keep its files here.
 
     :raises ConfigError: when it cannot be written.
     """
+    folder = data_folder(app)
     try:
-        os.makedirs(app.instance_path, exist_ok=True)
-        with tempfile.TemporaryFile(dir=app.instance_path):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise ConfigError(
-            f"the instance folder cannot be written: {error.strerror}: "
-            f"{app.instance_path}"
+            f"the folder of the data cannot be written: {error.strerror}: {folder}"
         ) from error
 
 

@@ -81,7 +81,9 @@ class Server:
 
     def redis_pid(self) -> int:
         """The process id of the Redis that it has started."""
-        path = str(socket_path(self.instance / "redis"))
+        is_in_production = self.env.get("MYAPP_ENV") == "production"
+        data = self.instance if is_in_production else self.instance / "development"
+        path = str(socket_path(data / "redis"))
         with redis.Redis(unix_socket_path=path) as client:
             return int(client.info("server")["process_id"])
 

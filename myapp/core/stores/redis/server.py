@@ -1,9 +1,9 @@
 """Starts a redis-server for this application, when no URL is configured.
 
 The first process that needs the server starts a keeper (``keeper.py``). The keeper runs
-the server on a unix socket in the instance folder. Every process that uses the server
-holds a shared lock on ``redis/users``. The kernel releases the lock whenever a process
-ends. The keeper waits until all locks are released, then stops the server.
+the server on a unix socket in the folder of the data. Every process that uses the
+server holds a shared lock on ``redis/users``. The kernel releases the lock whenever a
+process ends. The keeper waits until all locks are released, then stops the server.
 """
 
 import fcntl
@@ -34,7 +34,7 @@ _held: dict[Path, IO[bytes]] = {}
 
 
 def ensure_redis(instance: Path) -> str:
-    """Make sure that the server of an instance folder runs while this process does.
+    """Make sure that the server of a folder runs while this process does.
 
     :returns: its URL.
     :raises ConfigError: when redis-server is not installed, or does not start.

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -26,7 +25,13 @@ from myapp.core.stores.redis.scripts import CLEAN, COMMIT, PROMISE, WITHDRAW
 from myapp.core.stores.redis.server import ensure_redis
 from myapp.core.stores.redis.unit import Writes, writes_of
 from myapp.core.stores.state import RequestState
-from myapp.core.stores.store import Promise, Store, check_instance_folder, read_url
+from myapp.core.stores.store import (
+    Promise,
+    Store,
+    check_data_folder,
+    data_folder,
+    read_url,
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +61,7 @@ class RedisStore(Store):
         """Check the URL, or the folder of the server that the application starts."""
         url = app.config[self.setting]
         if not url:
-            check_instance_folder(app)
+            check_data_folder(app)
             return
         in_cluster = is_cluster(url)
         for node in urls_of_nodes(url) if in_cluster else [url]:
@@ -79,7 +84,7 @@ class RedisStore(Store):
         """Start a server if no URL is configured, and make the client."""
         is_own = not app.config[self.setting]
         if is_own:
-            app.config[self.setting] = ensure_redis(Path(app.instance_path))
+            app.config[self.setting] = ensure_redis(data_folder(app))
         timeout = app.config["REDIS_TIMEOUT"]
         redis_store.init_app(
             app,

@@ -38,6 +38,7 @@ from myapp.core.stores.sql.limits import limit_requests
 from myapp.core.stores.sql.observing import observe_connections, observe_transactions
 from myapp.core.stores.sql.replicas import Replicas
 from myapp.core.stores.state import request_state
+from myapp.core.stores.store import data_folder
 
 #: Rows with any number of columns.
 Rows = Sequence[Row[*tuple[Any, ...]]]
@@ -189,8 +190,8 @@ def load_json(stored: str | bytes | float) -> Any:
 
 
 def sqlite_url(app: Flask) -> str:
-    """The URL of the SQLite file in the instance folder."""
-    return f"sqlite:///{Path(app.instance_path, 'myapp.db')}"
+    """The URL of the SQLite file of this machine."""
+    return f"sqlite:///{data_folder(app) / 'myapp.db'}"
 
 
 def engine_options(app: Flask, url: str) -> dict[str, Any]:

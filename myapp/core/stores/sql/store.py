@@ -30,7 +30,7 @@ from myapp.core.stores.sql.replicas import LOOK_EVERY, Replicas
 from myapp.core.stores.state import RequestState, request_state
 from myapp.core.stores.store import (
     Store,
-    check_instance_folder,
+    check_data_folder,
     read_url,
     registered_stores,
 )
@@ -90,7 +90,7 @@ class SqlStore(Store):
                 )
         else:
             name = "sqlite"
-            check_instance_folder(app)
+            check_data_folder(app)
         for replica in app.config[REPLICAS]:
             if {name, dialect_of(app, REPLICAS, replica)} != {"postgresql"}:
                 raise ConfigError(f"{REPLICAS} works with PostgreSQL alone")
