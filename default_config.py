@@ -61,6 +61,8 @@ class Config:
     LOG_FORMAT = "json"
     # Lowest level that is logged; requests are INFO.
     LOG_LEVEL = "INFO"
+    # Whether each SQL statement is logged with its time, and without its values.
+    LOG_SQL = False
     # A request that takes longer than this many seconds is logged as a warning.
     SLOW_REQUEST_SECONDS = 1.0
     # The token that Prometheus sends for /metrics (Authorization: Bearer); empty means

@@ -78,7 +78,7 @@ def test_a_person_signs_up_and_calls_a_route_from_the_documentation(
         make_editor(own_app)
         page = sign_in(tab, ADA, PASSWORD)
         page = tab.open("/catalog/docs")
-        page.locator(".opblock-post [data-path='/directors/']").click()
+        page.locator(".opblock-post [data-path='/catalog/directors/']").click()
         page.get_by_role("button", name="Try it out").click()
         page.get_by_role("button", name="Execute").click()
         shown = page.locator(".live-responses-table tbody .response-col_status").first

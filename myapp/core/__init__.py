@@ -7,3 +7,6 @@ query), ``schema`` (JSON input and output), ``errors`` (problems) and ``access``
 (callers and permissions). The files next to the rooms put them together. A feature
 imports a room, and not the modules in it.
 """
+
+#: The version of the framework, Semantic Versioning; a release is the tag v<version>.
+__version__ = "0.1.0"

@@ -10,7 +10,7 @@ from myapp.core import cli
 from myapp.core.access.rules import SAFE_METHODS
 from myapp.core.audit import AuditLine
 from myapp.core.audit import line as audit
-from myapp.core.docs import pages
+from myapp.core.docs import browsing, pages
 from myapp.core.errors.problem import PROBLEM_SCHEMA
 from myapp.core.errors.startup import ConfigError
 from myapp.core.feature import Feature
@@ -78,6 +78,7 @@ def init_app(app: Flask) -> None:
         observers = start_metrics(app, [store.component for store in STORES])
     headers.init_app(app)
     errors.init_app(app)
+    browsing.init_app(app)
     for store in STORES:
         store.init_app(app, observers.get(store.component))
         if app.config["OTLP_ENDPOINT"]:

@@ -86,7 +86,7 @@ def authorize(page: Any, flow: str, **fields: str) -> None:
 def write_director(page: Any) -> str:
     """Send the example of a director from the page; return the status."""
     page.locator(".btn-done").first.click()
-    page.locator(".opblock-post [data-path='/directors/']").click()
+    page.locator(".opblock-post [data-path='/catalog/directors/']").click()
     page.get_by_role("button", name="Try it out").click()
     page.get_by_role("button", name="Execute").click()
     shown = page.locator(".live-responses-table tbody .response-col_status").first
@@ -103,7 +103,7 @@ def test_authorize_by_code_and_pkce_in_a_swagger_page(
     with Tab(chromium, live_server, "oauth-swagger") as tab:
         page = tab.open("/catalog/docs")
         with page.expect_popup() as opened:
-            authorize(page, "accessCode", client_id_accessCode=id)
+            authorize(page, "authorizationCode", client_id_authorizationCode=id)
         popup = opened.value
         sign_in(popup)
         with popup.expect_event("close"):
@@ -120,8 +120,11 @@ def test_authorize_as_a_client_in_a_swagger_page(
     id, secret = make(own_app, role="editor")
     with Tab(chromium, live_server, "oauth-swagger-client") as tab:
         page = tab.open("/catalog/docs")
-        sent = {"client_id_application": id, "client_secret_application": secret}
-        authorize(page, "application", **sent)
+        sent = {
+            "client_id_clientCredentials": id,
+            "client_secret_clientCredentials": secret,
+        }
+        authorize(page, "clientCredentials", **sent)
         page.locator("button", has_text="Logout").first.wait_for()
         assert write_director(page).startswith("201")
 

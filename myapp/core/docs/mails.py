@@ -3,7 +3,8 @@
 from flask import Blueprint, Response
 
 from myapp.core.access.rules import public
-from myapp.core.docs.pages import HTML, page, wants_html
+from myapp.core.docs.browsing import HTML, wants_html
+from myapp.core.docs.pages import page
 from myapp.core.errors.problem import Problem
 from myapp.core.http.response import respond
 from myapp.core.mail.send import kept_mails

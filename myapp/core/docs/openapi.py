@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 
 from myapp.core.access import rules
 from myapp.core.access.caller import Authenticator, authenticators_of
+from myapp.core.docs.components import component, reference, used_schemas
 from myapp.core.docs.headers import (
     HEADERS,
     problem_headers,
@@ -29,7 +30,7 @@ from myapp.core.http.response import PROBLEM_TYPE
 from myapp.core.model.key import UUID_KEY
 from myapp.core.rest.api import api_of
 from myapp.core.schema.json_out import dumps
-from myapp.core.schema.names import model_name, snake
+from myapp.core.schema.names import snake
 from myapp.core.schema.strict_json import JSON
 
 VARIABLE = re.compile(r"<(?:(\w+):)?(\w+)>")
@@ -40,8 +41,6 @@ PATH_SCHEMAS: dict[str, JSON] = {
     "path": {"type": "string"},
     "int": {"type": "integer", "minimum": 0},
 }
-# Keywords whose values are data; the values are not rewritten.
-DATA = frozenset({"const", "default", "enum", "example", "examples"})
 
 
 def template_of(rule: Rule) -> str:
@@ -49,10 +48,15 @@ def template_of(rule: Rule) -> str:
     return VARIABLE.sub(r"{\2}", rule.rule)
 
 
-def build_document(app: Flask) -> JSON:
-    """The document of an application."""
+def build_document(app: Flask, feature: str = "") -> JSON:
+    """The document of an application.
+
+    :param feature: the name of one feature, for the document of its routes alone.
+    """
     paths: JSON = {}
     for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
+        if feature and rule.endpoint.partition(".")[0] != feature:
+            continue
         for method, operation in operations(app, rule):
             paths.setdefault(template_of(rule), {})[method] = operation
     schemas = app.extensions["schemas"].by_id.values()
@@ -60,10 +64,12 @@ def build_document(app: Flask) -> JSON:
     schemes = {one.name: scheme_of(app, one) for one in authenticators_of(app)}
     for schema in schemas:
         named.update(component(schema))
+    if feature:
+        named = used_schemas(named, paths)
     return {
         "openapi": "3.1.0",
-        "info": {"title": app.name, "version": "1"},
-        "tags": list(tag_objects(app)),
+        "info": {"title": feature or app.name, "version": "1"},
+        "tags": list(tag_objects(app, feature)),
         "paths": paths,
         "components": {
             "schemas": dict(sorted(named.items())),
@@ -84,21 +90,32 @@ def scheme_of(app: Flask, authenticator: Authenticator) -> JSON:
     return {**scheme, "flows": flows}
 
 
-def openapi_bytes(app: Flask) -> bytes:
-    """The document as JSON, built at the first request for it."""
-    if "openapi" not in app.extensions:
-        app.extensions["openapi"] = dumps(build_document(app))
-    return bytes(app.extensions["openapi"])
+def openapi_bytes(app: Flask, feature: str = "") -> bytes:
+    """The document as JSON, built at the first request for it.
+
+    :param feature: as for :func:`build_document`.
+    """
+    known: dict[str, bytes] = app.extensions.setdefault("openapi", {})
+    if feature not in known:
+        known[feature] = dumps(build_document(app, feature))
+    return known[feature]
 
 
-def tag_objects(app: Flask) -> Iterator[JSON]:
-    """One tag for each namespace of each feature, and one for health."""
-    for name in app.extensions["features"]:
+def tag_objects(app: Flask, feature: str) -> Iterator[JSON]:
+    """One tag for each namespace of each feature, and one for health.
+
+    :param feature: as for :func:`build_document`.
+    """
+    for name in [feature] if feature else app.extensions["features"]:
         for namespace in api_of(app, name).namespaces:
             if namespace.name != "default":
                 about = namespace.description or ""
                 yield {"name": tag(name, namespace.name), "description": about}
-    yield {"name": "health", "description": "Whether the server and its stores answer."}
+    if not feature:
+        yield {
+            "name": "health",
+            "description": "Whether the server and its stores answer.",
+        }
 
 
 def tag(feature: str, namespace: str) -> str:
@@ -238,51 +255,4 @@ def response_object(
     result: JSON = {"description": HTTPStatus(status).phrase, "headers": headers}
     if schema is not None:
         result["content"] = {media_type: {"schema": reference(schema)}}
-    return result
-
-
-def reference(schema: JSON) -> JSON:
-    """A reference to a schema by its name."""
-    return {"$ref": f"#/components/schemas/{model_name(schema)}"}
-
-
-def component(schema: JSON) -> JSON:
-    """A schema under its name, and each of its ``$defs`` under a name of its own, since
-    some tools lose definitions inside another schema."""
-    name = model_name(schema)
-    body = {
-        key: value
-        for key, value in schema.items()
-        if key not in ("$id", "$schema", "$defs", "title")
-    }
-    # Tools name a schema by its title, when it has a title, and not by its name.
-    if "title" in schema:
-        body["description"] = ". ".join(
-            schema[key] for key in ("title", "description") if key in schema
-        )
-    found = {name: rewritten(body, name)}
-    for key, value in schema.get("$defs", {}).items():
-        found[f"{name}_{key}"] = rewritten(value, name)
-    return found
-
-
-def rewritten(node: Any, owner: str) -> Any:
-    """A part of a schema, with its references replaced by references to components.
-
-    :param owner: the name of the schema that contains the part.
-    """
-    if isinstance(node, list):
-        return [rewritten(item, owner) for item in node]
-    if not isinstance(node, dict):
-        return node
-    result = {
-        key: value if key in DATA else rewritten(value, owner)
-        for key, value in node.items()
-    }
-    target = node.get("$ref")
-    if isinstance(target, str):
-        name = f"{owner}_{target[8:]}" if target.startswith("#/$defs/") else None
-        if target.startswith("/schemas/"):
-            name = model_name({"$id": target})
-        result["$ref"] = f"#/components/schemas/{name}"
     return result

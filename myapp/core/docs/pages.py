@@ -1,6 +1,5 @@
 """The pages that belong to no feature: ``/``, schemas, problems, Swagger UI."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,30 +10,25 @@ from flask import (
     current_app,
     render_template,
     request,
+    send_file,
     send_from_directory,
     url_for,
 )
-from werkzeug.routing import Rule
 
+from myapp.core import __version__
 from myapp.core.access.rules import public
-from myapp.core.docs.openapi import openapi_bytes, template_of
+from myapp.core.docs import summary
+from myapp.core.docs.browsing import HTML, wants_html
+from myapp.core.docs.openapi import openapi_bytes
 from myapp.core.errors.kinds import KINDS, Slug
 from myapp.core.errors.problem import Problem
 from myapp.core.http.headers import PAGE_POLICY
-from myapp.core.http.methods import METHODS
-from myapp.core.http.request import JSON_TYPE
 from myapp.core.http.response import respond
-from myapp.core.rest.api import api_of
 
 SWAGGER_UI = Path(flask_swagger_ui.__file__).with_name("dist")
-HTML = "text/html"
+ICON = Path(__file__).with_name("static") / "favicon.svg"
 
 blueprint = Blueprint("core", __name__, template_folder="templates")
-
-
-def wants_html() -> bool:
-    """Whether the client prefers HTML to JSON."""
-    return request.accept_mimetypes.best_match([JSON_TYPE, HTML]) == HTML
 
 
 def page(
@@ -65,38 +59,14 @@ def undescribed(view: Any) -> Any:
 @public
 def index() -> Response:
     """Show each feature, its documentation and its routes."""
-    features = [feature_summary(name) for name in current_app.extensions["features"]]
+    features = summary.features_summary()
+    version = {"version": __version__, "release": current_app.config["RELEASE"]}
     if wants_html():
-        return page("index.html", features=features)
-    response = respond({"features": features})
+        found = {"stored": summary.stored(), "stores": summary.stores(), **version}
+        return page("index.html", features=features, **found)
+    response = respond({"features": features, **version})
     response.vary.add("Accept")
     return response
-
-
-def feature_summary(name: str) -> dict[str, Any]:
-    """A mounted feature as the index shows it."""
-    feature = current_app.extensions["features"][name]
-    rules = current_app.url_map.iter_rules()
-    mine = [rule for rule in rules if rule.endpoint.startswith(f"{name}.")]
-    return {
-        "name": name,
-        "url": f"{feature.url_prefix}/",
-        "docs": url_for(f"{name}.docs"),
-        "about": api_of(current_app, name).description,
-        "routes": [route for rule in mine for route in rule_summaries(rule)],
-    }
-
-
-def rule_summaries(rule: Rule) -> Iterator[dict[str, str]]:
-    """Each method of a route, with its path and the first line of its docstring."""
-    view = current_app.view_functions[rule.endpoint]
-    resource = getattr(view, "view_class", None)
-    if resource is not None:
-        path = template_of(rule)
-        for method in [name for name in METHODS if name in resource.methods]:
-            lines = (getattr(resource, method.lower()).__doc__ or "").splitlines()
-            about = lines[0] if lines else ""
-            yield {"method": method, "path": path, "about": about}
 
 
 @blueprint.get("/schemas/<name>.json")
@@ -125,11 +95,32 @@ def problem(slug: str) -> Response:
 @public
 def openapi() -> Response:
     """Describe every route of every feature, in OpenAPI 3.1."""
-    document = openapi_bytes(current_app)
+    return described("")
+
+
+@blueprint.get("/openapi/<feature>.json")
+@public
+def openapi_of(feature: str) -> Response:
+    """Describe the routes of one feature, in OpenAPI 3.1."""
+    if feature not in current_app.extensions["features"]:
+        raise Problem("not-found")
+    return described(feature)
+
+
+def described(feature: str) -> Response:
+    """The OpenAPI document of a feature, or of all, with its ETag."""
+    document = openapi_bytes(current_app, feature)
     response = current_app.response_class(document)
     response.add_etag()
     response.make_conditional(request)
     return response
+
+
+@blueprint.get("/favicon.ico")
+@public
+def favicon() -> Response:
+    """The icon of the pages, for browsers that show JSON, too."""
+    return send_file(ICON, "image/svg+xml", max_age=24 * 3600)
 
 
 @blueprint.get("/docs")

@@ -27,6 +27,34 @@ def test_the_index_leads_to_every_page(
 
 
 @pytest.mark.external
+def test_the_index_is_searched_and_fits_a_telephone(
+    live_server: str, chromium: Any
+) -> None:
+    with Tab(chromium, live_server, "index-narrow") as tab:
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        tab.page.emulate_media(color_scheme="dark")
+        page = tab.open("/")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390
+        page.fill("#search", "movies patch")
+        shown = page.locator("tr[data-route]:visible")
+        assert 0 < shown.count() < 5
+        assert page.locator("section:visible h2").all_inner_texts() == ["catalog"]
+
+
+@pytest.mark.external
+def test_an_error_and_the_health_are_pages(live_server: str, chromium: Any) -> None:
+    with Tab(chromium, live_server, "health") as tab:
+        assert "All is well" in tab.open("/health/ready").inner_text("h1")
+    page = chromium.new_page()
+    page.goto(f"{live_server}/carts/")
+    assert page.inner_text("h1") == "401 Unauthorized"
+    page.get_by_text("What this means").click()
+    assert "/problems/unauthorized" in page.url
+    page.close()
+
+
+@pytest.mark.external
 def test_each_page_of_documentation_lists_each_operation(
     own_app: App, live_server: str, chromium: Any
 ) -> None:
@@ -34,7 +62,7 @@ def test_each_page_of_documentation_lists_each_operation(
     pages = {"/docs": "/openapi.json"}
     for feature in own_app.extensions["features"].values():
         prefix = feature.url_prefix
-        pages[f"{prefix}/docs"] = f"{prefix}/swagger.json"
+        pages[f"{prefix}/docs"] = f"/openapi/{feature.name}.json"
     for path, source in pages.items():
         document = client.get(source).json
         with Tab(chromium, live_server, path.strip("/").replace("/", "-")) as tab:

@@ -5,13 +5,17 @@ from itertools import product
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV2SpecValidator, OpenAPIV31SpecValidator
 
-from myapp.core.docs.openapi import component
+from myapp.core import __version__
+from myapp.core.docs import summary
+from myapp.core.docs.components import component
 from myapp.core.errors.kinds import KINDS
 from myapp.core.http.app import App
 from myapp.core.http.description import description_of
+from myapp.core.http.methods import METHODS
 from myapp.core.query.parameters import WORDS
 from myapp.core.schema.formats import PARSERS, PATTERNS
 from myapp.core.schema.names import model_name
@@ -99,9 +103,52 @@ def test_each_problem_has_a_page(client: Client, slug: str) -> None:
     ],
 )
 def test_an_unknown_url_is_a_problem(client: Client, url: str) -> None:
-    problem = client.get(url, headers=BROWSER, expect=404).json
-    assert problem["type"] == "/problems/not-found"
-    assert problem["instance"] == url
+    response = client.get(url, expect=404)
+    assert response.json["type"] == "/problems/not-found"
+    assert response.json["instance"] == url
+    assert response.headers["Vary"] == "Accept"
+
+
+def test_an_error_is_a_page_for_a_browser(client: Client) -> None:
+    url = "/catalog/movies/?year=x&limit=<b>"
+    response = client.get(url, headers=BROWSER, expect=400)
+    assert response.mimetype == "text/html" and response.headers["Vary"] == "Accept"
+    assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+    assert 'href="/problems/invalid-parameter"' in response.text
+    assert response.headers["X-Request-ID"] in response.text
+    assert "<code>year</code>" in response.text and "<b>" not in response.text
+    assert client.get(url, headers={"Accept": "*/*"}, expect=400).json["errors"]
+    mixed = {"Accept": "application/json, text/html"}
+    assert client.get(url, headers=mixed, expect=400).json["status"] == 400
+
+
+def test_health_is_a_page_for_a_browser(client: Client) -> None:
+    for url in ("/health/ready", "/health/ready/catalog"):
+        page = client.get(url, headers=BROWSER)
+        assert page.mimetype == "text/html" and "All is well" in page.text
+        assert page.headers["Vary"] == client.get(url).headers["Vary"] == "Accept"
+    assert client.get("/health/live", headers=BROWSER).json == {"status": "ok"}
+
+
+def test_the_index_can_be_searched_and_opened(client: Client, app: App) -> None:
+    text = client.get("/", headers=BROWSER).text
+    assert f"version {__version__}" in text
+    assert '<a href="/catalog/movies/">/catalog/movies/</a>' in text
+    # This caller may not list carts, and a page cannot send a POST.
+    assert '<a href="/carts/">' not in text and " stored</span>" not in text
+
+
+def test_in_development_it_counts_the_records(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with app.test_request_context():
+        assert summary.stored() == {}
+        monkeypatch.setitem(app.config, "ENV", "development")
+        assert {"/catalog/movies/", "/carts/"} <= set(summary.stored())
+
+
+def test_the_icon_is_there(client: Client) -> None:
+    assert client.get("/favicon.ico").mimetype == "image/svg+xml"
 
 
 def test_options_and_other_methods_beside_features(client: Client) -> None:
@@ -144,6 +191,7 @@ def test_the_docs_page_has_nothing_inline_or_foreign(client: Client, app: App) -
         )
         links = re.findall(r"(?:src|href|data-url)=\"([^\"]+)\"", page.text)
         assert f"{feature.url_prefix}/swagger.json" in links
+        assert f"/openapi/{feature.name}.json" in links
         for link in links:
             assert link.startswith("/")
             assert client.get(link).data
@@ -186,6 +234,40 @@ def test_the_openapi_document_is_valid_and_whole(client: Client, app: App) -> No
     again = {"If-None-Match": response.headers["ETag"]}
     assert client.get("/openapi.json", headers=again, expect=304).data == b""
     assert "/openapi.json" in client.get("/docs").text
+
+
+def test_the_document_of_a_feature_is_a_part_of_the_whole(
+    client: Client, app: App
+) -> None:
+    whole = client.get("/openapi.json").json
+    found: dict[str, Any] = {}
+    for feature in mounted(app):
+        document = client.get(f"/openapi/{feature.name}.json").json
+        OpenAPIV31SpecValidator(document).validate()
+        assert document["info"]["title"] == feature.name
+        schemas = document["components"]["schemas"]
+        assert schemas.items() <= whole["components"]["schemas"].items()
+        found |= document["paths"]
+    others = {path for path in whole["paths"] if path not in found}
+    assert found.items() <= whole["paths"].items()
+    assert all(path.startswith(("/health", "/jobs")) for path in others), others
+    client.get("/openapi/none.json", expect=404)
+
+
+def test_no_two_schemas_of_a_feature_have_one_title(client: Client, app: App) -> None:
+    for feature in mounted(app):
+        schemas = client.get(f"/openapi/{feature.name}.json").json["components"]
+        told = [one.get("description", "") for one in schemas["schemas"].values()]
+        titled = [one for one in told if one and "RFC 6902" not in one]
+        assert len(titled) == len(set(titled)), sorted(titled)
+
+
+def test_the_methods_of_a_path_are_in_one_order(client: Client, app: App) -> None:
+    for feature in mounted(app):
+        document = client.get(f"{feature.url_prefix}/swagger.json")
+        for known in orjson.loads(document.data)["paths"].values():
+            names = [name.upper() for name in known if name.upper() in METHODS]
+            assert names == [name for name in METHODS if name in names]
 
 
 def test_definitions_inside_a_schema_get_names_of_their_own() -> None:

@@ -22,6 +22,7 @@ from flask import (
 )
 from flask.logging import default_handler
 
+from myapp.core.access.caller import Caller
 from myapp.core.http.headers import REQUEST_ID
 from myapp.core.stores.state import request_state
 
@@ -84,14 +85,29 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """A record as text, its control characters escaped."""
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        line = f"{clock} {record.levelname:<7} {escape(mask(record.getMessage()))}"
         fields = getattr(record, "fields", None)
-        if fields:
-            line += f"  {fields['duration_ms']:.1f} ms, {fields['sql']} SQL"
+        message = line_of(fields) if fields else record.getMessage()
+        line = f"{clock} {record.levelname:<7} {escape(mask(message))}"
         if record.exc_info:
             trace = mask(self.formatException(record.exc_info)).splitlines()
             line = "\n".join((line, *map(escape, trace)))
         return line
+
+
+def line_of(fields: Mapping[str, Any]) -> str:
+    """What a person wants to know of a request that has just been answered: also its
+    query, who sent it, and whether the response is a kept one."""
+    query = request.query_string.decode(errors="replace")
+    asked = f"{fields['path']}?{query}" if query else fields["path"]
+    caller = request_state().caller
+    parts = [
+        f"{fields['method']} {asked} {fields['status']}",
+        f"{fields['duration_ms']:.1f} ms, {fields['sql']} SQL",
+        f"from {request.remote_addr}",
+        f"by {caller.id}" if isinstance(caller, Caller) else "",
+        "replayed" if "is_replayed" in fields else "",
+    ]
+    return "  ".join(filter(None, parts))
 
 
 def current_request_id() -> str | None:
@@ -135,6 +151,11 @@ def log_request(response: Response) -> Response:
             "status": status,
             "duration_ms": round(duration * 1000, 3),
             "sql": state.statements,
+            **(
+                {"is_replayed": True}
+                if "Idempotent-Replayed" in response.headers
+                else {}
+            ),
             **trace_of(sent.environ),
         }
         log.handle(record)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from flask import request
+from flask_migrate import upgrade
 
 from default_config import DevelopmentConfig
 from myapp import create_app
@@ -19,7 +20,7 @@ from myapp.core.access import public
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.logs import JSONFormatter, TextFormatter
 from myapp.core.stores.store import close_stores
-from myapp.core.testing import Client
+from myapp.core.testing import Client, ToyAuthenticator, by
 
 CANARY = "s3cr3t-canary"
 PAGE = {"Accept": "text/html"}
@@ -147,7 +148,8 @@ def test_the_trace_of_the_client_is_logged(
 @as_text
 def test_a_line_undescribed_says_how_it_went(site: Site, written: io.StringIO) -> None:
     site().get("/health/ready")
-    line = r"\d\d:\d\d:\d\d INFO +GET /health/ready 200  [\d.]+ ms, 2 SQL\n"
+    line = r"\d\d:\d\d:\d\d INFO +GET /health/ready 200  [\d.]+ ms, 2 SQL"
+    line += r"  from 127\.0\.0\.1\n"
     assert re.fullmatch(line, written.getvalue())
 
 
@@ -418,3 +420,39 @@ def test_development_lets_every_port_of_this_machine_in_and_no_more(
     client = site(CORS_ORIGINS=DevelopmentConfig.CORS_ORIGINS)
     found = allowed(client, origin, "GET", "/health/live")
     assert found.get("Access-Control-Allow-Origin") == (origin if is_let_in else None)
+
+
+@as_text
+def test_the_text_says_what_was_asked_and_by_whom(
+    site: Site, written: io.StringIO
+) -> None:
+    client = site(ENABLED_FEATURES="carts,accounts")
+    with client.application.app_context():
+        upgrade()
+    written.seek(written.truncate(0))
+    keyed = {"Idempotency-Key": "order-1", **by("ada", "editor")}
+    with ToyAuthenticator().added_to(client.application):
+        for _ in range(2):
+            client.post("/carts/", json={"items": []}, headers=keyed)
+        query = f"?limit=1&token={CANARY}"
+        client.get(f"/carts/{query}", headers=by("ada", "editor"), expect=400)
+    first, again, listed = written.getvalue().splitlines()
+    assert "  by ada" in first and "replayed" not in first
+    assert again.endswith("  replayed")
+    assert "GET /carts/?limit=1&token=*** 400" in listed
+
+
+@as_text
+def test_each_statement_is_logged_when_that_is_asked_for(
+    site: Site, written: io.StringIO
+) -> None:
+    client = site(LOG_SQL=True)
+    with client.application.app_context():
+        upgrade()
+    written.seek(written.truncate(0))
+    client.get(f"/catalog/movies/?q={CANARY}")
+    lines = written.getvalue().splitlines()
+    statements = [line for line in lines if "SELECT catalog_movies." in line]
+    assert len(statements) == 1 and " ms  SELECT" in statements[0]
+    assert "FROM catalog_movies" in statements[0]
+    assert CANARY not in "".join(statements)

@@ -2,7 +2,7 @@
 
 from myapp.core.model.key import Key
 from myapp.core.model.model import Model
-from myapp.core.schema.derive import derive_patch_schema
+from myapp.core.schema.derive import derive_patch_schema, title_of
 from myapp.core.schema.formats import PATTERNS
 from myapp.core.schema.strict_json import JSON
 from myapp.core.schema.validator import Validator
@@ -85,6 +85,7 @@ def batch_schema(model: type[Model]) -> JSON:
     bodies = model.create_schema.get("examples", [])[:1]
     return {
         "$id": model.write_schema["$id"].replace(".write.json", ".batch.json"),
+        "title": title_of(model.write_schema, ", in a batch"),
         "examples": [{"create": [body]} for body in bodies],
         "type": "object",
         "properties": {
@@ -111,6 +112,7 @@ def batch_response_schema(model: type[Model]) -> JSON:
     ids = {"type": "array", "items": model.key.schema}
     return {
         "$id": model.write_schema["$id"].replace(".write.json", ".batch-answer.json"),
+        "title": title_of(model.write_schema, ", in the answer to a batch"),
         "examples": [{"create": [one], "update": [], "delete": []} for one in shown],
         "type": "object",
         "properties": {"create": records, "update": records, "delete": ids},

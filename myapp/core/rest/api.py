@@ -17,6 +17,7 @@ from flask.blueprints import BlueprintSetupState
 
 from myapp.core.access.rules import public
 from myapp.core.errors.problem import PROBLEM_SCHEMA
+from myapp.core.http.methods import METHODS
 from myapp.core.http.response import respond
 from myapp.core.model.model import Model
 from myapp.core.rest.resource import Resource
@@ -117,14 +118,29 @@ class Api(flask_restx.Api):  # type: ignore[misc]  # flask-restx has no types
     @public
     def swagger_document(self) -> Any:
         """The Swagger 2.0 document of this feature."""
-        return respond(with_security(current_app, self.blueprint.name, self.__schema__))
+        document = with_security(current_app, self.blueprint.name, self.__schema__)
+        # The order of flask-restx is that of a set: another one at each start.
+        paths = {
+            path: {name: known[name] for name in sorted(known, key=place_of_method)}
+            for path, known in document["paths"].items()
+        }
+        return respond({**document, "paths": paths})
 
     @public
     def docs_page(self) -> Response:
         """The Swagger page of this feature."""
-        specification = url_for(f"{self.blueprint.name}.swagger")
-        page = render_template("docs.html", title=self.title, url=specification)
+        name = self.blueprint.name
+        places = {
+            "url": url_for("core.openapi_of", feature=name),
+            "old": url_for(f"{name}.swagger"),
+        }
+        page = render_template("docs.html", title=self.title, **places)
         return Response(page, mimetype="text/html")
+
+
+def place_of_method(name: str) -> int:
+    """Where a method of a path stands in a document; what is none stands first."""
+    return METHODS.index(name.upper()) if name.upper() in METHODS else -1
 
 
 class FeatureBlueprint(Blueprint):
@@ -139,6 +155,7 @@ class FeatureBlueprint(Blueprint):
     ) -> None:
         super().__init__(name, import_name, template_folder="templates")
         self.settings = settings
+        self.cli.help = about.partition("\n")[0]
         self.api = Api(self, version="1", title=name, description=about)
 
 

@@ -42,7 +42,7 @@ def derive_read_schema(
     properties |= deepcopy(dict(added or {}))
     schema = {
         "$id": write_schema["$id"].replace(".write.json", ".json"),
-        "title": write_schema.get("title", ""),
+        "title": title_of(write_schema, ""),
         "type": "object",
         "properties": properties,
         "required": list(properties),
@@ -57,6 +57,15 @@ def derive_read_schema(
     return schema
 
 
+def title_of(schema: JSON, end: str) -> str:
+    """The title of a schema that is made of another one.
+
+    :param end: what tells it from the others.
+    """
+    title = str(schema.get("title", "")).removesuffix(", as written")
+    return title and title + end
+
+
 def derive_create_schema(write_schema: JSON, id: JSON) -> JSON:
     """The schema of a body that creates a record whose id the client gives.
 
@@ -65,7 +74,7 @@ def derive_create_schema(write_schema: JSON, id: JSON) -> JSON:
     schema = deepcopy(write_schema)
     schema["$id"] = write_schema["$id"].replace(".write.json", ".create.json")
     if "title" in schema:
-        schema["title"] = schema["title"].replace(", as written", ", as created")
+        schema["title"] = title_of(write_schema, ", as created")
     schema["properties"] = {"id": deepcopy(id), **schema["properties"]}
     schema["required"] = ["id", *schema.get("required", [])]
     ids = id.get("examples", [])
@@ -109,7 +118,9 @@ def with_relations(read_schema: JSON, relations: Mapping[str, JSON]) -> JSON:
 def view_schema(read_schema: JSON) -> JSON:
     """The schema of a record that may show only some fields, as ``fields`` selects."""
     some = {key: read_schema[key] for key in read_schema if key != "required"}
-    return {**some, "$id": read_schema["$id"].replace(".json", ".view.json")}
+    title = title_of(read_schema, ", or some of its fields")
+    id = read_schema["$id"].replace(".json", ".view.json")
+    return {**some, "$id": id, "title": title}
 
 
 def list_schema(read_schema: JSON) -> JSON:
@@ -117,6 +128,7 @@ def list_schema(read_schema: JSON) -> JSON:
     view = view_schema(read_schema)
     return {
         "$id": read_schema["$id"].replace(".json", ".list.json"),
+        "title": title_of(read_schema, ", in a page of a list"),
         "examples": [
             {"items": [record], "next": None}
             for record in read_schema.get("examples", ())
@@ -143,6 +155,7 @@ def derive_patch_schema(write_schema: JSON) -> JSON:
             dict([next(iter(body.items()))]) for body in schema["examples"] if body
         ]
     schema["$id"] = write_schema["$id"].replace(".write.json", ".patch.json")
+    schema["title"] = title_of(write_schema, ", as patched")
     schema["properties"] = {
         name: deepcopy(field) if name in required else nullable(field)
         for name, field in write_schema["properties"].items()

@@ -68,6 +68,10 @@ def check_response(app: Flask, response: TestResponse) -> None:
         unknown = set(response.request.args) - set(described.query)
         is_taken = status < 400 and unknown
         assert not is_taken, f"{method} does not describe the parameters {unknown}"
+    if response.mimetype == "text/html":
+        # A page instead of JSON, for a browser.
+        assert "text/html" in response.request.headers.get("Accept", "text/html")
+        return
     if status >= 400:
         assert response.mimetype == "application/problem+json", response.text[:200]
         schema = PROBLEM_SCHEMA

@@ -35,7 +35,11 @@ from myapp.core.errors.startup import ConfigError
 from myapp.core.stores.observer import Observer
 from myapp.core.stores.sql.faults import is_stale_plan
 from myapp.core.stores.sql.limits import limit_requests
-from myapp.core.stores.sql.observing import observe_connections, observe_transactions
+from myapp.core.stores.sql.observing import (
+    log_statements,
+    observe_connections,
+    observe_transactions,
+)
 from myapp.core.stores.sql.replicas import Replicas
 from myapp.core.stores.state import request_state
 from myapp.core.stores.store import data_folder
@@ -165,6 +169,9 @@ def bind(app: Flask, observer: Observer | None = None) -> None:
     app.extensions["sql_autocommit"] = autocommit
     app.extensions["sql_replicas"] = replicas_of(app, autocommit)
     app.extensions["sql_observer"] = observer
+    if app.config["LOG_SQL"]:
+        log_statements(engine)
+        log_statements(autocommit)
     if observer is not None:
         observe_transactions(engine, observer)
         observe_connections(engine, observer)

@@ -1,6 +1,7 @@
 """Tells an observer of the statements and the commit of each transaction, and of each
 connection."""
 
+import logging
 import time
 from typing import Any
 
@@ -10,6 +11,21 @@ from myapp.core.stores.observer import Observer
 
 #: Where a connection keeps when its statement or its commit began.
 STARTED, COMMITTING = "observed_start", "observed_commit"
+LOGGED = "logged_start"
+log = logging.getLogger(__name__)
+
+
+def log_statements(engine: Engine) -> None:
+    """Log each statement with its time, without the values, which may be secret."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def start(connection: Connection, *_: Any) -> None:
+        connection.info[LOGGED] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def end(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        milliseconds = (time.perf_counter() - connection.info.pop(LOGGED)) * 1000
+        log.info("%.2f ms  %s", milliseconds, " ".join(statement.split()))
 
 
 def observe_transactions(engine: Engine, observer: Observer) -> None:
