@@ -21,11 +21,12 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("user_id", types.Id(), nullable=False),
         sa.Column("provider", types.Varchar(30), nullable=False),
+        sa.Column("issuer", types.Varchar(200), nullable=False),
         sa.Column("subject", types.Varchar(255), nullable=False),
         sa.Column("email", types.Varchar(254), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_openid_identities"),
         sa.UniqueConstraint(
-            "provider", "subject", name="uq_openid_identities_provider_subject"
+            "issuer", "subject", name="uq_openid_identities_issuer_subject"
         ),
     )
     for name in ("updated_at", "user_id"):

@@ -1,6 +1,7 @@
 """What other features may ask of accounts."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from myapp.accounts import cookies, models, service, sessions, sign_out, vouched
 from myapp.accounts.cookies import Cookie, sent_cookie
 from myapp.accounts.models import User
 from myapp.core.access import current_caller
+from myapp.core.errors import Problem
 from myapp.core.model import Change, Record, after_write, unscoped
 from myapp.core.stores.sql import sql
 
@@ -102,6 +104,15 @@ def hold(user: Record) -> None:
     sign_out.hold(user)
 
 
+def hold_version(user: Record) -> None:
+    """Make sure that a user is not changed before the end of this transaction, nor was
+    since it was read.
+
+    :raises Problem: 409 when it was.
+    """
+    sign_out.hold_version(user)
+
+
 def sign_in(email: str, password: str, code: str | None = None) -> Record:
     """The user of an address and a password; tries are limited as for a sign-in.
 
@@ -115,6 +126,17 @@ def verified_user(email: str) -> Record | None:
     """The user of a verified address, in any of its spellings, whoever calls."""
     user = models.find_user(email)
     return user if user is not None and user["verified_at"] is not None else None
+
+
+def address_of(text: str) -> str | None:
+    """An address as accounts keep it; ``None`` for one to which no mail can be sent, or
+    that only looks like its plain form."""
+    if unicodedata.normalize("NFKC", text) != text:
+        return None
+    try:
+        return models.read_address(text)
+    except Problem:
+        return None
 
 
 def has_address(user: Record, email: str) -> bool:
@@ -200,6 +222,13 @@ def when_signed_out(act: Callable[[str], Any]) -> Callable[[str], Any]:
     """Let a function be called with the id of each user that is signed out everywhere,
     such as by a new password, in the same transaction. A decorator."""
     sign_out.also_ends.append(act)
+    return act
+
+
+def when_reset(act: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Let a function be called with the id of each user who sets another password by a
+    mailed link, in the same transaction. A decorator."""
+    service.also_reset.append(act)
     return act
 
 

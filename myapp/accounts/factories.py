@@ -7,7 +7,7 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import update
 
-from myapp.accounts import service
+from myapp.accounts import links, service
 from myapp.accounts.models import PersonalToken, User
 from myapp.accounts.passwords import hash_password
 from myapp.core.model import Record
@@ -30,6 +30,11 @@ def create_user(
     verified = datetime.now(UTC) if is_verified else None
     user = service.add_user(email, None, hash_password(password), role, verified)
     return service.write_user(user, totp_secret=totp_secret) if totp_secret else user
+
+
+def create_reset_link(user: Record) -> str:
+    """The token of a link that sets another password of a user."""
+    return links.make_link(user.id, links.RESET, user["email"])
 
 
 def let_tokens_expire() -> None:

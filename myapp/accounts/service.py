@@ -3,6 +3,7 @@
 No answer tells whether an address has an account, neither by its text nor by its time.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +32,8 @@ USERS = User.table()
 #: The password of the demo users, and the domain of their addresses.
 DEMO_PASSWORD = "only for this demo"
 DEMO_DOMAIN = "@demo.example"
+#: What else a reset does; :func:`myapp.accounts.door.when_reset` adds to it.
+also_reset: list[Callable[[str], Any]] = []
 
 
 def user_of(id: str) -> Record:
@@ -167,6 +170,8 @@ def reset_password(token: str, password: str) -> None:
     check_password(password, words_of(user["email"], user["name"]), "/password")
     links.use_link(token, links.RESET)
     set_password(user, hash_password(password))
+    for act in also_reset:
+        act(user.id)
 
 
 def change_password(user: Record, old: str, new: str) -> None:

@@ -27,11 +27,25 @@ def hold(user: Record) -> None:
 
     :raises Problem: 409 when it was.
     """
+    hold_version(user)
+    if sent_cookie() is not None and authenticate() is None:
+        raise changed()
+
+
+def hold_version(user: Record) -> None:
+    """Make sure that a user is not changed before the end of this transaction, nor was
+    since it was read.
+
+    :raises Problem: 409 when it was.
+    """
     mine = select(USERS.c.version).where(USERS.c.id == user.id).with_for_update()
-    version = sql.session.connection().scalar(mine)
-    is_over = sent_cookie() is not None and authenticate() is None
-    if version != user.version or is_over:
-        raise Problem("conflict", "The account has changed. Sign in again.")
+    if sql.session.connection().scalar(mine) != user.version:
+        raise changed()
+
+
+def changed() -> Problem:
+    """The problem of a user that has changed meanwhile."""
+    return Problem("conflict", "The account has changed. Sign in again.")
 
 
 def sign_out_everywhere(user: Record) -> None:

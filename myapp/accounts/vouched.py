@@ -8,7 +8,7 @@ from myapp.accounts import totp
 from myapp.accounts.limits import trying
 from myapp.accounts.models import find_user, read_address
 from myapp.accounts.passwords import hash_password
-from myapp.accounts.service import add_user, set_password, write_user
+from myapp.accounts.service import add_user, may_sign_in, set_password, write_user
 from myapp.core.errors import Problem
 from myapp.core.model import Record
 
@@ -18,7 +18,8 @@ def vouched_user(address: str, name: str | None) -> Record:
     mailed link. An account that was never verified becomes its own: a password that a
     stranger may have chosen for it is of no use then.
 
-    :raises Problem: 409 when the address has a verified account; 422.
+    :raises Problem: 403 when it may not sign in; 409 when the address has a verified
+        account; 422.
     """
     address = read_address(address)
     hashed, user = hash_password(secrets.token_urlsafe()), find_user(address)
@@ -29,6 +30,8 @@ def vouched_user(address: str, name: str | None) -> Record:
     else:
         user = write_user(user, name=name, email=address)
     set_password(user, hashed)
+    if not may_sign_in(user):
+        raise Problem("forbidden", "This account cannot sign in.")
     return user
 
 

@@ -31,8 +31,8 @@ SETTINGS: dict[str, Any] = {
     # The servers with which users may sign in, such as {"google": {"client_id": "...",
     # "client_secret": "..."}}; one that is not google or github has an issuer, too.
     "OPENID_PROVIDERS": PROVIDERS_OF_OPENID,
-    # Seconds to wait for each answer of such a server.
-    "OPENID_TIMEOUT": 3.0,
+    # Seconds that one request waits for such a server.
+    "OPENID_TIMEOUT": 5.0,
 }
 OWN = "owner & in_person"
 
@@ -114,7 +114,7 @@ class Confirmation(Resource):
 
     @public
     @describe(
-        {204: None}, body=CONFIRMATION, errors=(400, 401, 403, 409, 413, 415, 429)
+        {204: None}, body=CONFIRMATION, errors=(400, 401, 403, 409, 413, 415, 422, 429)
     )
     def post(self) -> Response:
         """End a sign-in as its user has decided; the cookie is the session."""

@@ -14,6 +14,7 @@ def create_linked(user_id: str, **overrides: str) -> Record:
     """A stored identity of a user."""
     fields = {
         "provider": "google",
+        "issuer": "https://accounts.google.com",
         "subject": str(next(numbers)),
         "email": "ada@mail.example",
         **overrides,

@@ -6,14 +6,19 @@ its API is asked.
 """
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unicodedata import category
+from urllib.parse import urlsplit
 
 from authlib.common.errors import AuthlibBaseError
 from joserfc.errors import JoseError
 from requests import RequestException
+from werkzeug.urls import iri_to_uri
 
+from myapp.accounts import door
 from myapp.openid.models import MOST_IN_SUBJECT
 from myapp.openid.providers import Provider
 
@@ -23,12 +28,16 @@ ALGORITHMS = {
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 }
+# The claims of an address, which have to come together.
+ADDRESS = {"email", "email_verified"}
+# Seconds after which an issuer is asked again for its metadata and its keys.
+METADATA_KEPT = 3600
 OFFERED = "id_token_signing_alg_values_supported"
 # What Authlib raises for an answer that is wrong, and what an answer of another form
 # causes.
 WRONG = (
-    *(AuthlibBaseError, JoseError, RuntimeError),
-    *(AttributeError, KeyError, TypeError, ValueError),
+    *(AuthlibBaseError, JoseError, RuntimeError, ArithmeticError),
+    *(AttributeError, LookupError, TypeError, ValueError),
 )
 
 
@@ -63,10 +72,12 @@ def answering(provider: Provider) -> Iterator[None]:
     try:
         yield
     except RequestException as error:
+        provider.forget()
         log.warning("openid: %s does not answer: %s", provider.name, error)
         told = f"{provider.title} does not answer. Try again in a minute."
         raise Refusal(told, 503) from error
     except WRONG as error:
+        provider.forget()
         log.warning("openid: the answer of %s is wrong: %r", provider.name, error)
         told = f"The answer of {provider.title} could not be checked. Begin again."
         raise Refusal(told) from error
@@ -79,8 +90,21 @@ def begin_at(provider: Provider, redirect_uri: str) -> dict[str, str]:
     """
     with answering(provider):
         check_issuer(provider)
-        made: dict[str, str] = provider.client.create_authorization_url(redirect_uri)
-        return made
+        begun: dict[str, str] = provider.client.create_authorization_url(redirect_uri)
+        if not is_place(begun["url"]):
+            raise ValueError("its authorization endpoint is no place for a browser")
+        return begun
+
+
+def is_place(url: str) -> bool:
+    """Whether a browser can be sent to a URL.
+
+    :raises ValueError: when it cannot be written in ASCII.
+    """
+    place = urlsplit(iri_to_uri(url))
+    return (
+        place.scheme in ("https", "http") and place.port != 0 and bool(place.hostname)
+    )
 
 
 def identity_of(
@@ -96,21 +120,21 @@ def identity_of(
         token = provider.client.fetch_access_token(
             redirect_uri, code=code, code_verifier=kept["code_verifier"]
         )
-        if not provider.issuer:
+        if not provider.has_discovery:
             return from_github(provider, token)
         claims = provider.client.parse_id_token(token, nonce=kept["nonce"])
         if claims is None:
             raise ValueError("there is no ID token")
-        if "email" not in claims:
-            more = provider.client.userinfo(token=token)
+        told = claims
+        if not claims.keys() >= ADDRESS and "userinfo_endpoint" in provider.metadata:
+            told = provider.client.userinfo(token=token)
             # OpenID Connect Core section 5.3.2.
-            if more["sub"] != claims["sub"]:
+            if told["sub"] != claims["sub"]:
                 raise ValueError("the claims are those of another user")
-            claims = {**more, **claims}
         # Some write the claim as a text.
-        is_verified = claims.get("email_verified") in (True, "true")
-        email = claims.get("email", "") if is_verified else ""
-        return made(provider, claims["sub"], email, claims.get("name"))
+        is_verified = told.get("email_verified") in (True, "true")
+        email = told.get("email", "") if is_verified else ""
+        return made(provider, claims["sub"], email, told.get("name"))
 
 
 def check_issuer(provider: Provider) -> None:
@@ -119,14 +143,15 @@ def check_issuer(provider: Provider) -> None:
 
     :raises ValueError: when it is another one.
     """
-    if provider.issuer:
-        found = provider.client.load_server_metadata()
-        if found.get("issuer") != provider.issuer:
-            # It is asked again the next time.
-            found.pop("_loaded_at")
-            raise ValueError(f"it calls itself {found.get('issuer')}")
-        offered = found.get(OFFERED, ["RS256"])
-        found[OFFERED] = [one for one in offered if one in ALGORITHMS]
+    if not provider.has_discovery:
+        return
+    if time.time() - provider.metadata.get("_loaded_at", 0) > METADATA_KEPT:
+        provider.forget()
+    found = provider.client.load_server_metadata()
+    if found.get("issuer") != provider.issuer:
+        raise ValueError(f"it calls itself {found.get('issuer')}")
+    offered = found.get(OFFERED, ["RS256"])
+    found[OFFERED] = [one for one in offered if one in ALGORITHMS]
 
 
 def from_github(provider: Provider, token: Any) -> Identity:
@@ -136,9 +161,11 @@ def from_github(provider: Provider, token: Any) -> Identity:
     )
     user.raise_for_status()
     emails.raise_for_status()
-    verified = [one for one in emails.json() if one["primary"] and one["verified"]]
-    email = verified[0]["email"] if verified else ""
+    own = [one for one in emails.json() if one["primary"] is True]
+    email = own[0]["email"] if own and own[0]["verified"] is True else ""
     who = user.json()
+    if type(who["id"]) is not int:
+        raise ValueError("the id is no number")
     return made(provider, str(who["id"]), email, who.get("name"))
 
 
@@ -146,10 +173,18 @@ def made(provider: Provider, subject: Any, email: Any, name: Any) -> Identity:
     """An identity.
 
     :raises ValueError: when a part has another form.
+    :raises Refusal: for an address to which no mail can be sent.
     """
-    texts = (subject, email, name or "")
-    if not all(isinstance(one, str) and one.isprintable() for one in texts):
-        raise ValueError("a claim is no text")
+    if not isinstance(subject, str) or not subject.isprintable():
+        raise ValueError("the subject is no text")
     if not 0 < len(subject) <= MOST_IN_SUBJECT:
         raise ValueError("the subject is too long, or empty")
-    return Identity(provider.name, subject, email, (name or "")[:100])
+    if not isinstance(email, str):
+        raise ValueError("the address is no text")
+    known = door.address_of(email) if email else ""
+    if known is None:
+        raise Refusal(f"Your address at {provider.title} cannot be used here: {email}")
+    # It is shown, and nothing else: what cannot be shown is left out.
+    text = name if isinstance(name, str) else ""
+    shown = "".join(one for one in text if category(one) not in ("Cc", "Cs", "Co"))
+    return Identity(provider.name, subject, known, " ".join(shown.split())[:100])

@@ -7,6 +7,8 @@ from myapp.core.mail import send_mail
 from myapp.openid.models import LinkedIdentity, drop_linked, linked_of
 
 door.when_deleted(drop_linked)
+# Who resets a password wants no other way in, such as one that a stranger has linked.
+door.when_reset(drop_linked)
 
 
 def tell_linked(address: str, title: str) -> None:

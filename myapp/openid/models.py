@@ -4,17 +4,19 @@ from sqlalchemy import UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from myapp.core.model import Record, unscoped
-from myapp.core.stores.sql import Id, SqlModel, Varchar, rows
+from myapp.core.stores.sql import Id, SqlModel, Varchar, rows, sql
 
 # OpenID Connect Core 1.0 section 2.
 MOST_IN_SUBJECT = 255
+MOST_IN_ISSUER = 200
 
 
 class LinkedIdentity(SqlModel):
     """A user of a provider, linked to an account here."""
 
     __tablename__ = "openid_identities"
-    __table_args__ = (UniqueConstraint("provider", "subject"),)
+    # An id of a user is one of its issuer; the name of a provider may get another one.
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
     audited = True
     # It is gone when an account is deleted.
     unaudited = ("email",)
@@ -24,6 +26,7 @@ class LinkedIdentity(SqlModel):
     server_properties = {
         "user_id": {"type": "string", "format": "uuid"},
         "provider": {"type": "string", "maxLength": 30},
+        "issuer": {"type": "string", "maxLength": MOST_IN_ISSUER},
         "subject": {"type": "string", "maxLength": MOST_IN_SUBJECT},
         "email": {"type": "string", "maxLength": 254},
     }
@@ -40,6 +43,7 @@ class LinkedIdentity(SqlModel):
     # Accounts may be removed without OpenID, so no foreign key holds it.
     user_id: Mapped[str] = mapped_column(Id)
     provider: Mapped[str] = mapped_column(Varchar(30))
+    issuer: Mapped[str] = mapped_column(Varchar(MOST_IN_ISSUER))
     subject: Mapped[str] = mapped_column(Varchar(MOST_IN_SUBJECT))
     # The address there, when it was linked.
     email: Mapped[str] = mapped_column(Varchar(254))
@@ -48,21 +52,21 @@ class LinkedIdentity(SqlModel):
 IDENTITIES = LinkedIdentity.table()
 
 
-def find_linked(provider: str, subject: str) -> Record | None:
-    """The linked identity of a user of a provider, whoever calls."""
-    is_it = (IDENTITIES.c.provider == provider, IDENTITIES.c.subject == subject)
+def find_linked(issuer: str, subject: str) -> Record | None:
+    """The linked identity of a user of an issuer, whoever calls."""
+    is_it = (IDENTITIES.c.issuer == issuer, IDENTITIES.c.subject == subject)
     found = rows(select(IDENTITIES).where(*is_it))
     return Record(LinkedIdentity, dict(found[0]._mapping)) if found else None
 
 
-def add_linked(user_id: str, provider: str, subject: str, email: str) -> Record:
+def add_linked(user_id: str, **fields: str) -> Record:
     """Link an identity to a user, whoever calls.
 
+    :param fields: provider, issuer, subject and email.
     :raises Problem: 409 when it is linked already.
     """
     with unscoped():
-        fields = {"user_id": user_id, "provider": provider, "subject": subject}
-        document = LinkedIdentity.new_document({}) | fields | {"email": email}
+        document = LinkedIdentity.new_document({}) | fields | {"user_id": user_id}
         LinkedIdentity.insert([document])
     return Record(LinkedIdentity, document)
 
@@ -75,6 +79,9 @@ def linked_of(user_id: str) -> list[Record]:
 
 
 def drop_linked(user_id: str) -> None:
-    """Delete the linked identities of a user, whoever calls."""
+    """Delete the linked identities of a user, whoever calls, also those that another
+    transaction has stored since this one began."""
+    mine = select(IDENTITIES).where(IDENTITIES.c.user_id == user_id).with_for_update()
+    found = sql.session.connection().execute(mine).all()
     with unscoped():
-        LinkedIdentity.discard([dict(one.document) for one in linked_of(user_id)])
+        LinkedIdentity.discard([dict(row._mapping) for row in found])

@@ -9,11 +9,15 @@ from authlib.integrations.flask_client import OAuth
 from flask import current_app
 
 from myapp.core.errors import ConfigError, Problem
+from myapp.openid.asking import ProviderClient
+from myapp.openid.models import MOST_IN_ISSUER
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}", re.ASCII)
 # The fields of a provider. Two are for a server of GitHub Enterprise: where its pages
 # and where its API are.
 URLS = ("issuer", "site", "api")
+# What a URL of the setting has not: a user, a query, a fragment, a blank.
+WITHOUT = re.compile(r"[@?#\s]")
 FIELDS = ("client_id", "client_secret", "title", *URLS)
 KNOWN: dict[str, dict[str, str]] = {
     "google": {"title": "Google", "issuer": "https://accounts.google.com"},
@@ -29,14 +33,26 @@ class Provider(NamedTuple):
     """A server with which users may sign in.
 
     :ivar title: what users call it.
-    :ivar issuer: its issuer identifier; empty for GitHub, which has none.
+    :ivar issuer: its issuer identifier; that of GitHub, which has none, is its site.
+    :ivar has_discovery: whether it is one of OpenID Connect, and not GitHub.
     :ivar client: of Authlib.
     """
 
     name: str
     title: str
     issuer: str
+    has_discovery: bool
     client: Any
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What it has said of itself; empty before it was asked."""
+        return cast(dict[str, Any], self.client.server_metadata)
+
+    def forget(self) -> None:
+        """Let it be asked for its metadata and its keys again."""
+        for name in ("_loaded_at", "jwks"):
+            self.metadata.pop(name, None)
 
 
 def provider_of(name: str) -> Provider:
@@ -60,14 +76,16 @@ def add_providers(app: Any) -> None:
 
     :raises ConfigError: for a provider that cannot be used.
     """
+    if app.config["OPENID_TIMEOUT"] <= 0:
+        raise ConfigError("OPENID_TIMEOUT has to be above 0")
     clients = OAuth(app)
     app.extensions["openid"] = {
-        name: make_provider(clients, name, fields, app.config["OPENID_TIMEOUT"])
+        name: make_provider(clients, name, fields)
         for name, fields in app.config["OPENID_PROVIDERS"].items()
     }
 
 
-def make_provider(clients: OAuth, name: str, fields: Any, timeout: float) -> Provider:
+def make_provider(clients: OAuth, name: str, fields: Any) -> Provider:
     """A provider of the setting.
 
     :raises ConfigError: for one that cannot be used.
@@ -77,7 +95,7 @@ def make_provider(clients: OAuth, name: str, fields: Any, timeout: float) -> Pro
         raise ConfigError(f"OPENID_PROVIDERS: {name}: {told}")
     fields = {"title": name.capitalize()} | KNOWN.get(name, {}) | fields
     # A token is used at once, however short its life is.
-    kept = {"code_challenge_method": "S256", "default_timeout": timeout, "leeway": 0}
+    kept = {"code_challenge_method": "S256", "leeway": 0}
     if not fields.get("client_secret"):
         kept["token_endpoint_auth_method"] = "none"
     places: dict[str, Any]
@@ -91,10 +109,12 @@ def make_provider(clients: OAuth, name: str, fields: Any, timeout: float) -> Pro
         places |= {"api_base_url": f"{fields['api'].rstrip('/')}/"}
         kept["scope"] = "read:user user:email"
     id, secret = fields["client_id"], fields.get("client_secret")
+    clients.oauth2_client_cls = ProviderClient
     client = clients.register(
         name, client_id=id, client_secret=secret, client_kwargs=kept, **places
     )
-    return Provider(name, fields["title"], fields.get("issuer", ""), client)
+    issuer = fields.get("issuer") or fields["site"]
+    return Provider(name, fields["title"], issuer, "issuer" in fields, client)
 
 
 def refusal_of(name: str, fields: Any) -> str:
@@ -104,7 +124,7 @@ def refusal_of(name: str, fields: Any) -> str:
     if not isinstance(fields, dict):
         return "has to be a table of fields"
     for field, value in fields.items():
-        if field not in FIELDS or not isinstance(value, str):
+        if field not in FIELDS or not isinstance(value, str) or not value.isprintable():
             return f"{field}: the fields are {', '.join(FIELDS)}, each a text"
         if field in URLS and not is_safe(value):
             return f"{field}: has to be an https URL, or on this machine"
@@ -117,15 +137,16 @@ def refusal_of(name: str, fields: Any) -> str:
 
 def is_safe(url: str) -> bool:
     """Whether nobody can change what a URL answers: by TLS, or on this machine."""
-    place = urlsplit(url)
-    host = place.hostname or ""
+    if len(url) > MOST_IN_ISSUER or WITHOUT.search(url):
+        return False
+    try:
+        place = urlsplit(url)
+        host, _ = place.hostname or "", place.port
+    except ValueError:
+        return False
     try:
         is_here = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         is_here = False
-    is_bare = not place.query and not place.fragment
-    return (
-        bool(host)
-        and is_bare
-        and (place.scheme == "https" or place.scheme == "http" and is_here)
-    )
+    is_open = place.scheme == "http" and is_here
+    return bool(host) and (place.scheme == "https" or is_open)

@@ -82,7 +82,8 @@ def come_back(provider: Provider) -> Waiting:
         told = "This sign-in was not begun in this browser, or is too old. Begin again."
         raise Refusal(told)
     # RFC 9207: the answer of one provider is not taken for that of another one.
-    if provider.issuer and sent.get("iss", provider.issuer) != provider.issuer:
+    is_its = sent.get("iss", provider.issuer) == provider.issuer
+    if provider.has_discovery and not is_its:
         raise Refusal(f"This is not an answer of {provider.title}. Begin again.")
     if "code" not in sent:
         raise Refusal(f"{provider.title} has not signed you in. Begin again.")
@@ -95,8 +96,9 @@ def step_of(identity: Identity) -> tuple[Step, Record | None]:
 
     :raises Refusal: when it cannot sign in.
     """
-    title = providers()[identity.provider].title
-    here, known = door.user_in_person(), find_linked(*identity[:2])
+    provider = providers()[identity.provider]
+    title, here = provider.title, door.user_in_person()
+    known = find_linked(provider.issuer, identity.subject)
     if known is not None:
         user = door.active_user(known["user_id"])
         if user is None:
@@ -161,7 +163,7 @@ def confirm(step: Step, password: str | None, code: str | None) -> Record:
             raise Problem("unauthorized", told, errors=[error])
         user = door.sign_in(identity.email, password, code)
     elif step == "make":
-        user = door.vouched_user(identity.email, identity.name)
+        user = door.vouched_user(identity.email, identity.name or None)
     assert user is not None
     if step != "enter":
         link(user, identity, is_here=step == "link")
@@ -177,10 +179,13 @@ def link(user: Record, identity: Identity, is_here: bool) -> None:
     """
     if is_here:
         door.hold(user)
-    elif not door.hold_user(user.id):
-        raise Problem("conflict", "The account was deleted.")
-    add_linked(user.id, identity.provider, identity.subject, identity.email)
-    tell_linked(user["email"], providers()[identity.provider].title)
+    else:
+        door.hold_version(user)
+    provider = providers()[identity.provider]
+    fields = {"provider": provider.name, "issuer": provider.issuer}
+    fields |= {"subject": identity.subject, "email": identity.email}
+    add_linked(user.id, **fields)
+    tell_linked(user["email"], provider.title)
 
 
 def redirect_to(url: str) -> Response:

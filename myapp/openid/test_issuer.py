@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from flask import Flask, redirect, request
+from flask import Flask, Response, redirect, request
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from werkzeug.serving import make_server
@@ -43,6 +43,9 @@ class Issuer:
     :ivar metadata: what it changes in its metadata; anything but a table is sent as it
         is.
     :ivar status: of each answer, for one that is ill.
+    :ivar gone: the paths that answer 404.
+    :ivar answer: what it changes in the answer to a code.
+    :ivar userinfo: what it changes in the claims of the userinfo endpoint.
     :ivar asked: the paths that were asked for.
     """
 
@@ -54,6 +57,10 @@ class Issuer:
         self.algorithm = "RS256"
         self.metadata: Any = {}
         self.status = 0
+        self.gone: set[str] = set()
+        self.answer: dict[str, Any] = {}
+        self.userinfo: dict[str, Any] = {}
+        self.github_id: Any = 7
         self.asked: list[str] = []
         self.codes: dict[str, dict[str, Any]] = {}
         self.tokens: dict[str, dict[str, Any]] = {}
@@ -66,7 +73,8 @@ class Issuer:
         @app.before_request
         def ill() -> Any:
             self.asked.append(request.path)
-            return ("ill", self.status) if self.status else None
+            status = self.status or (404 if request.path in self.gone else 0)
+            return ("ill", status) if status else None
 
         app.get("/.well-known/openid-configuration")(self.configuration)
         app.get("/jwks")(self.keys)
@@ -75,6 +83,8 @@ class Issuer:
         for path in ("/token", "/login/oauth/access_token"):
             app.post(path, endpoint=path)(self.token)
         app.get("/userinfo")(self.claims)
+        app.post("/moved")(lambda: redirect("/token", 307))
+        app.post("/drip")(self.drip)
         app.get("/user")(self.github_user)
         app.get("/user/emails")(self.github_emails)
         return app
@@ -99,7 +109,17 @@ class Issuer:
 
     def claims(self) -> Any:
         """What it says of the user of an access token."""
-        return self.bearer()["user"]
+        return {**self.bearer()["user"], **self.userinfo}
+
+    def drip(self) -> Any:
+        """An answer that does not end."""
+
+        def drops() -> Iterator[bytes]:
+            for _ in range(600):
+                yield b" "
+                time.sleep(0.05)
+
+        return Response(drops(), mimetype="application/json")
 
     def authorize(self) -> Any:
         """Sign the user in at once, and send the browser back."""
@@ -136,7 +156,7 @@ class Issuer:
         answer = {"access_token": access, "token_type": "Bearer", "expires_in": 60}
         if "nonce" in known:
             answer["id_token"] = self.id_token(known)
-        return answer
+        return {**answer, **self.answer}
 
     def id_token(self, known: dict[str, Any]) -> str:
         """The ID token of a sign-in."""
@@ -167,7 +187,7 @@ class Issuer:
     def github_user(self) -> Any:
         """The user, as the API of GitHub tells."""
         user = self.bearer()["user"]
-        return {"id": 7, "login": "ada", "name": user["name"]}
+        return {"id": self.github_id, "login": "ada", "name": user["name"]}
 
     def github_emails(self) -> Any:
         """The addresses of the user, as the API of GitHub tells."""

@@ -40,15 +40,15 @@ def rules() -> list[Rule]:
 
 
 def rule_summaries(rule: Rule) -> Iterator[dict[str, Any]]:
-    """Each method of a route, with its path and the first line of its docstring; one
+    """Each method of a route, with its path and the first part of its docstring; one
     that a browser can open says so."""
     view = current_app.view_functions[rule.endpoint]
     resource = getattr(view, "view_class", None)
     if resource is not None:
         path = template_of(rule)
         for method in [name for name in METHODS if name in resource.methods]:
-            lines = (getattr(resource, method.lower()).__doc__ or "").splitlines()
-            about = lines[0] if lines else ""
+            text = getattr(resource, method.lower()).__doc__ or ""
+            about = " ".join(text.partition("\n\n")[0].split())
             found = {"method": method, "path": path, "about": about}
             is_open = method == "GET" and not rule.arguments
             yield found | {"can_open": is_open and may_call(rule.endpoint, "GET")}
