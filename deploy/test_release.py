@@ -14,8 +14,9 @@ BIN = Path(sys.executable).parent
 SHORT = ["--releases", "3", "--broken", "1"]
 LEFT_OUT = set(
     ".ci .coveragerc .flake8 .flaskenv .github .gitignore .pre-commit-config.yaml "
-    "Makefile README.md bench clients conftest.py deploy docs instance mypy.ini "
-    "openapi.json requirements-dev.txt requirements-extras.txt".split()
+    "CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md bench clients "
+    "conftest.py deploy docs instance mypy.ini openapi.json "
+    "requirements-dev.txt requirements-extras.txt".split()
 )
 RELEASE = "20261126-120000-0123abc"
 

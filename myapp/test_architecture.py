@@ -67,7 +67,7 @@ PROXIES = re.compile(
 )
 SERVES, CONTRACT = "routes_from_model", "ResourceContract"
 VENDORED = {"vendor", "_vendor", "vendored", "third_party"}
-MAX_FUNCTION, MAX_FILE, MAX_FACTORY = 45, 300, 59
+MAX_FUNCTION, MAX_FILE, MAX_FACTORY, MAX_README = 45, 300, 59, 250
 
 
 class Module:
@@ -584,21 +584,31 @@ def violations_of_settings(root: Path) -> list[str]:
 
 
 def violations_of_the_readme(root: Path) -> list[str]:
-    """The README, if it exists, names each setting and each feature; it and the pages
-    in ``docs`` name only files that exist."""
+    """The README, if it exists, names each feature and fits 250 lines; it and the pages
+    in ``docs`` name each setting, only files that exist, and only pages that exist."""
     readme = root.parent / "README.md"
     if not readme.exists():
         return []
-    wanted = settings(root) | {row["name"] for row in table(root)[0]}
-    missing = wanted - {
-        *re.findall(r"(?:MYAPP_)?(\w+)", readme.read_text(encoding="utf-8"))
-    }
-    found = [f"README.md does not name {name}" for name in sorted(missing)]
-    for page in [readme, *root.parent.glob("docs/**/*.md")]:
+    first, pages = readme.read_text(), [readme, *root.parent.glob("docs/**/*.md")]
+    wanted = {row["name"] for row in table(root)[0]} - words_of(first)
+    found = [f"README.md does not name {name}" for name in sorted(wanted)]
+    missing = settings(root).difference(*(words_of(one.read_text()) for one in pages))
+    found += [f"no page names {name}" for name in sorted(missing)]
+    if first.count("\n") > MAX_README:
+        found.append(f"README.md has more than {MAX_README} lines")
+    for page in pages:
+        for link in re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", page.read_text()):
+            if not (page.parent / link).exists():
+                found.append(f"{page.name} leads to {link}, which is not there")
         for name in re.findall(r"`((?:myapp/)?core/[\w/]+\.py)`", page.read_text()):
             if not (root / name.removeprefix("myapp/")).is_file():
                 found.append(f"{page.name} names {name}")
     return found
+
+
+def words_of(text: str) -> set[str]:
+    """The names in a text; a setting may stand as its environment variable."""
+    return {*re.findall(r"(?:MYAPP_)?(\w+)", text)}
 
 
 def served_models(module: Module) -> Iterator[tuple[ast.AST, str]]:
@@ -674,14 +684,14 @@ def without_shortcuts(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def violations_of_the_picture(root: Path) -> list[str]:
-    """The picture of the rooms in the README shows the real imports, and only these."""
-    readme = root.parent / "README.md"
-    if not readme.exists():
+    """The picture of the rooms shows the real imports, and only these."""
+    page = root.parent / "docs" / "core.md"
+    if not page.exists():
         return []
-    picture = re.findall(r"^ +(\w+)(?:\[.*?\])? --> (\w+)", readme.read_text(), re.M)
+    picture = re.findall(r"^ +(\w+)(?:\[.*?\])? --> (\w+)", page.read_text(), re.M)
     drawn, real = set(picture), without_shortcuts(arrows_of(root))
     return [
-        f"README.md: {room} --> {other} is {'missing' if arrow in real else 'not so'}"
+        f"core.md: {room} --> {other} is {'missing' if arrow in real else 'not so'}"
         for arrow in sorted(drawn ^ real)
         for room, other in [arrow]
     ]

@@ -41,7 +41,8 @@ FEATURES = (
 DOORS = frozenset({("carts", "films")})
 """
 CLEAN = {
-    "README.md": "films carts USED SECRET_KEY\n  flat --> http\n  http --> errors",
+    "README.md": "films carts USED",
+    "docs/core.md": "SECRET_KEY\n  flat --> http\n  http --> errors",
     "default_config.py": "class Config:\n    USED = 1\n    SECRET_KEY = ''\n",
     "wsgi.py": "from myapp import create_app\nfrom myapp.core import config\n",
     "myapp/__init__.py": '''"""A."""
@@ -272,7 +273,7 @@ PLANTS = {
             "from myapp.core import stores",
             "http --> stores is missing",
         ),
-        ("../README.md", "\n  http --> schema", "http --> schema is not so"),
+        ("../docs/core.md", "\n  http --> schema", "http --> schema is not so"),
         ("core/wiring.py", "from myapp.core import stores", "flat --> stores is"),
     ],
     "the_mount_table": [
@@ -371,7 +372,9 @@ PLANTS = {
         ),
     ],
     "the_readme": [
-        ("../default_config.py", "    LOST = 1", "does not name LOST"),
+        ("../default_config.py", "    LOST = 1", "no page names LOST"),
+        ("../README.md", "\n" * 251, "more than 250 lines"),
+        ("../README.md", "[a](docs/gone.md)", "leads to docs/gone.md"),
         ("features.py", row("ghost", "/ghost"), "does not name ghost"),
         ("../README.md", "`core/gone.py`", "README.md names core/gone.py"),
         ("../docs/a.md", "`myapp/core/gone.py`", "a.md names myapp/core/gone.py"),

@@ -20,17 +20,29 @@ from myapp.core.stores.redis import parse_rate
 DAY = 24 * 3600.0
 SECOND_FACTOR_ROLES: list[str] = []
 SETTINGS: dict[str, Any] = {
+    # The role of a new user.
     "SIGN_UP_ROLE": "readonly",
+    # Roles that need a second factor: without one, their users have the role of new
+    # users.
     "SECOND_FACTOR_ROLES": SECOND_FACTOR_ROLES,
+    # The least number of characters of a password.
     "PASSWORD_MIN_LENGTH": 15,
     # Memory in KiB, passes and lanes of Argon2id: the least that OWASP recommends.
     "PASSWORD_COST": "19456/2/1",
+    # Seconds after the last request in which a session ends.
     "SESSION_IDLE": 30 * DAY,
+    # Seconds after the sign-in in which a session ends at the latest.
     "SESSION_ABSOLUTE": 90 * DAY,
+    # Seconds that a mailed link is valid.
     "LINK_LIFETIME": 3600.0,
+    # Seconds that a personal access token lives at most.
     "TOKEN_LIFETIME": 366 * DAY,
+    # How many wrong passwords are taken in so many seconds, from an address and for an
+    # account.
     "SIGN_IN_LIMIT": "10/300",
+    # How many sign-ups and resets are taken, counted in the same way.
     "SIGN_UP_LIMIT": "10/300",
+    # How many of both are taken in all.
     "ACCOUNTS_LIMIT": "1000/300",
 }
 

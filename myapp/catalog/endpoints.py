@@ -22,10 +22,12 @@ from myapp.core.rest import (
 from myapp.core.schema import Validator
 
 DIGEST_TO: list[str] = []
+SETTINGS: dict[str, Any] = {
+    # Addresses that get a mail each night about the films that were added or changed.
+    "CATALOG_DIGEST_TO": DIGEST_TO,
+}
 
-blueprint, api = feature_blueprint(
-    "catalog", __name__, {"CATALOG_DIGEST_TO": DIGEST_TO}
-)
+blueprint, api = feature_blueprint("catalog", __name__, SETTINGS)
 movies = api.namespace("movies", description="Films.")
 directors = api.namespace("directors", description="People who direct films.")
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "remove-feature": "myapp.core.scaffold.cli:remove_feature",
     "scheduler": "myapp.core.jobs.cli:scheduler",
     "seed": "myapp.core.commands:seed",
+    "settings": "myapp.core.scaffold.settings:settings_command",
     "version": "myapp.core.commands:version",
     "worker": "myapp.core.jobs.cli:worker",
 }

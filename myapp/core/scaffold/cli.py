@@ -19,6 +19,7 @@ from myapp.core.scaffold.render import (
     singular,
     unused_schema,
 )
+from myapp.core.scaffold.settings import save_tables
 from myapp.core.scaffold.store import StoreScaffold, scaffolds
 from myapp.core.scaffold.tree import Tree
 
@@ -190,6 +191,8 @@ def remove_feature(name: str, yes: bool) -> None:
     shutil.rmtree(tree.folder(name))
     written = [path for scaffold in left for path in scaffold.drop(tree, name)]
     tree.format([tree.table, *written])
+    del current_app.extensions["features"][name]
+    save_tables(current_app, tree.root)
     click.echo(f"removed {name}")
 
 

@@ -1,4 +1,4 @@
-"""The examples in the README, "Beyond the schema", run as they stand there."""
+"""The examples in docs/features.md, "Beyond the schema", run as they stand there."""
 
 import os
 import re
@@ -85,7 +85,9 @@ assert again.headers["Idempotent-Replayed"] == "true" and again.data == back.dat
 def test_the_examples_beyond_the_schema_run(
     redis_url: str, tmp_path: Path, number: int, program: str
 ) -> None:
-    chapter = (ROOT / "README.md").read_text().partition("## Beyond the schema")[2]
+    chapter = (
+        (ROOT / "docs" / "features.md").read_text().partition("## Beyond the schema")[2]
+    )
     examples = re.findall(r"```python\n(.*?)```", chapter, re.DOTALL)
     (tmp_path / "example.py").write_text(examples[number])
     outcome = subprocess.run(
