@@ -6,6 +6,7 @@ shows its request id and no details.
 """
 
 import logging
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask, Response, request
@@ -16,7 +17,7 @@ from myapp.core.errors.problem import Problem
 from myapp.core.http.methods import methods_of
 from myapp.core.http.response import PROBLEM_TYPE, problem_response
 from myapp.core.stores.faults import is_unavailable
-from myapp.core.stores.store import Store
+from myapp.core.stores.store import Store, registered_stores
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +53,20 @@ def handle_store_error(error: Exception) -> Response:
     """Respond with 503 when a store cannot be reached, and with 500 when the code used
     it wrongly."""
     if not is_unavailable(error):
-        log.error("store error", exc_info=error)
+        log.error("store error%s", warnings_of_stores(), exc_info=error)
         return problem_response("internal-error")
     log.warning("store unavailable: %s", type(getattr(error, "orig", error)).__name__)
     return problem_response("unavailable")
+
+
+def warnings_of_stores() -> str:
+    """What the stores warn of, which may be the cause, such as a migration that is
+    missing; empty when they cannot be asked."""
+    told = []
+    for store in registered_stores():
+        with suppress(*store.errors):
+            told.append(store.warning())
+    return "".join(f": {one}" for one in told if one)
 
 
 def init_app(app: Flask) -> None:

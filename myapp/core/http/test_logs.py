@@ -98,7 +98,7 @@ def test_a_request_writes_one_line_that_says_how_it_went(
     assert (line["method"], line["path"]) == ("GET", "/health/ready")
     assert (line["route"], line["status"]) == ("/health/ready", 200)
     assert line["message"] == "GET /health/ready 200"
-    assert line["sql"] == 2
+    assert line["sql"] == 3
     assert 0 < line["duration_ms"] < 60_000
     assert line["time"].endswith("Z")
 
@@ -148,7 +148,7 @@ def test_the_trace_of_the_client_is_logged(
 @as_text
 def test_a_line_undescribed_says_how_it_went(site: Site, written: io.StringIO) -> None:
     site().get("/health/ready")
-    line = r"\d\d:\d\d:\d\d INFO +GET /health/ready 200  [\d.]+ ms, 2 SQL"
+    line = r"\d\d:\d\d:\d\d INFO +GET /health/ready 200  [\d.]+ ms, 3 SQL"
     line += r"  from 127\.0\.0\.1\n"
     assert re.fullmatch(line, written.getvalue())
 

@@ -27,6 +27,7 @@ from myapp.core.stores.sql.idempotency import (
 )
 from myapp.core.stores.sql.outbox import AT_ONCE, add_promise, keep_promises
 from myapp.core.stores.sql.replicas import LOOK_EVERY, Replicas
+from myapp.core.stores.sql.revision import difference
 from myapp.core.stores.state import RequestState, request_state
 from myapp.core.stores.store import (
     Store,
@@ -113,7 +114,13 @@ class SqlStore(Store):
         return f"the database {url.database} {'is made' if made else 'exists'}"
 
     def upgrade(self) -> None:
-        """Run the missing migrations."""
+        """Run the missing migrations.
+
+        :raises ConfigError: when the database has migrations that this code has not.
+        """
+        told = difference()
+        if "update the code" in told:
+            raise ConfigError(told)
         upgrade()
 
     def begin(self, state: RequestState, lone_write: bool) -> None:
@@ -169,9 +176,10 @@ class SqlStore(Store):
         return behind if app.config[REPLICAS] else 0.0
 
     def warning(self) -> str | None:
-        """Which replicas are not used, and why."""
+        """Which replicas are not used, and why; whether migrations are missing."""
         replicas: Replicas | None = current_app.extensions["sql_replicas"]
-        return replicas.warning() if replicas is not None else None
+        told = [replicas.warning() if replicas is not None else None, difference()]
+        return "; ".join(filter(None, told)) or None
 
     def is_retryable(self, error: Exception) -> bool:
         """Whether the error is a deadlock, a serialization failure, or a prepared

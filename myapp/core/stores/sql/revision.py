@@ -1,0 +1,42 @@
+"""Whether the tables are those of this code: the newest migration in the tree beside
+the one that the database has."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+from flask import current_app
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from myapp.core.stores.sql.engine import rows
+
+FILE = re.compile(r"(\d{4})_\w+\.py")
+ASKED = text("SELECT version_num FROM alembic_version")
+
+
+def difference() -> str:
+    """What to do when the database and this code are not of one time; empty when they
+    are. It costs one statement."""
+    known = newest_in(str(Path(current_app.root_path).parent / "migrations"))
+    try:
+        found = rows(ASKED)
+    except SQLAlchemyError:
+        return "the database has no tables of this application: run flask db upgrade"
+    here = str(found[0][0]) if found else "nothing"
+    if here == known:
+        return ""
+    if here in ("nothing", "") or here < known:
+        told = f"the database is at migration {here}, and this code at {known}"
+        return f"{told}: run flask db upgrade"
+    return (
+        f"the database is at migration {here}, and this code knows {known}: update "
+        f"the code, or run flask db downgrade {known} with the newer code"
+    )
+
+
+@cache
+def newest_in(folder: str) -> str:
+    """The number of the newest migration in a folder; empty without one."""
+    names = [FILE.fullmatch(path.name) for path in Path(folder, "versions").glob("*")]
+    return max((name[1] for name in names if name), default="")
