@@ -94,11 +94,12 @@ test-all: .venv/.development clients/node_modules ## all tests on every engine, 
 	@$(BIN)/coverage report --fail-under=95
 
 .PHONY: lint
-lint: .venv/.development ## black, flake8, mypy, and the promises of openapi.json: 20 s
+lint: .venv/.development ## black, flake8, mypy, openapi.json, migrations: 20 s
 	@$(BIN)/black --quiet --check --diff .
 	@$(BIN)/flake8
 	@$(BIN)/mypy
 	@MYAPP_ENABLED_FEATURES=all $(BIN)/flask openapi --check
+	@$(BIN)/flask check-migrations
 
 .PHONY: format
 format: .venv/.development ## let black format the tree

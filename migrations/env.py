@@ -13,6 +13,7 @@ from myapp.core.stores.sql.migrating import (
     guard_required_columns,
     migrating,
 )
+from myapp.core.stores.sql.renames import answers_of, settle
 
 
 def number_revision(
@@ -32,6 +33,11 @@ def number_revision(
     for part in (script.upgrade_ops, script.downgrade_ops):
         if part is not None:
             drop_tables_whole(part)
+    if script.upgrade_ops is not None and script.downgrade_ops is not None:
+        answers = answers_of(context.get_x_argument())
+        parts = (script.upgrade_ops, script.downgrade_ops)
+        for line in settle(*parts, answers, migration.impl.compare_type):
+            print(line)
     guard_required_columns(script.upgrade_ops)
     head = ScriptDirectory.from_config(context.config).get_current_head()
     script.rev_id = f"{int(head or 0) + 1:04d}"

@@ -8,6 +8,7 @@ from myapp.core.stores.sql import types
 
 revision = "0004"
 down_revision = "0003"
+accepted_break = "no release has this table"
 
 TABLE = "idempotency_keys"
 BODY = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")

@@ -13,10 +13,12 @@ from myapp.core.loading import import_when_used
 
 COMMANDS = {
     "backup": "myapp.core.backup.cli:backup",
+    "check-migrations": "myapp.core.stores.sql.steps:check_migrations",
     "create-database": "myapp.core.commands:create_database",
     "dev": "myapp.core.commands:dev",
     "jobs": "myapp.core.jobs.cli:jobs",
     "new-feature": "myapp.core.scaffold.cli:new_feature",
+    "new-migration": "myapp.core.scaffold.migration:new_migration",
     "new-secret": "myapp.core.commands:new_secret",
     "openapi": "myapp.core.docs.cli:openapi_command",
     "remove-feature": "myapp.core.scaffold.cli:remove_feature",

@@ -11,11 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from myapp.core.stores.sql.engine import rows
 
-FILE = re.compile(r"(\d{4})_\w+\.py")
+VERSION_FILE = re.compile(r"(\d{4})_\w+\.py")
 ASKED = text("SELECT version_num FROM alembic_version")
 
 
-def difference() -> str:
+def difference_of_time() -> str:
     """What to do when the database and this code are not of one time; empty when they
     are. It costs one statement."""
     known = newest_in(str(Path(current_app.root_path).parent / "migrations"))
@@ -38,5 +38,7 @@ def difference() -> str:
 @cache
 def newest_in(folder: str) -> str:
     """The number of the newest migration in a folder; empty without one."""
-    names = [FILE.fullmatch(path.name) for path in Path(folder, "versions").glob("*")]
+    names = [
+        VERSION_FILE.fullmatch(path.name) for path in Path(folder, "versions").glob("*")
+    ]
     return max((name[1] for name in names if name), default="")

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -195,9 +196,13 @@ def foreign_key(model: Any) -> str:
     return f'ForeignKey("{model.__tablename__}.id")'
 
 
-def write_migration(tree: Tree, message: str) -> list[Path]:
+def write_migration(
+    tree: Tree, message: str, answers: Sequence[str] = ()
+) -> list[Path]:
     """Write the migration that makes the tables equal to the models.
 
+    :param answers: to what cannot be seen in the models; see
+        :mod:`myapp.core.stores.sql.renames`.
     :returns: its file; an empty list when there is nothing to change.
     """
     before = set(versions(tree))
@@ -207,8 +212,12 @@ def write_migration(tree: Tree, message: str) -> list[Path]:
             for store in registered_stores()
         }
         settings["MYAPP_SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{folder}/empty.db"
-        for command in (["upgrade"], ["migrate", "-m", message]):
-            run_flask(tree, ["db", *command], settings)
+        said = [part for answer in answers for part in ("-x", answer)]
+        for command in (["upgrade"], ["migrate", "-m", message, *said]):
+            told = run_flask(tree, ["db", *command], settings)
+        for line in told.splitlines():
+            if line.startswith(("renames ", "drops ")):
+                click.echo(line)
     for path in set(versions(tree)) - before:
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(line for line in lines if "# ###" not in line))
@@ -216,8 +225,9 @@ def write_migration(tree: Tree, message: str) -> list[Path]:
     return []
 
 
-def run_flask(tree: Tree, arguments: list[str], settings: dict[str, str]) -> None:
-    """Run a flask command in a new process, which reads the tree as it is now.
+def run_flask(tree: Tree, arguments: list[str], settings: dict[str, str]) -> str:
+    """Run a flask command in a new process, which reads the tree as it is now; return
+    what it prints.
 
     :raises ClickException: with its error output, when it fails.
     """
@@ -232,6 +242,7 @@ def run_flask(tree: Tree, arguments: list[str], settings: dict[str, str]) -> Non
         raise click.ClickException(
             f"flask {' '.join(arguments)}: {told.stderr[-2000:]}"
         )
+    return told.stdout
 
 
 def versions(tree: Tree) -> list[Path]:

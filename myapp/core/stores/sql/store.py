@@ -27,7 +27,7 @@ from myapp.core.stores.sql.idempotency import (
 )
 from myapp.core.stores.sql.outbox import AT_ONCE, add_promise, keep_promises
 from myapp.core.stores.sql.replicas import LOOK_EVERY, Replicas
-from myapp.core.stores.sql.revision import difference
+from myapp.core.stores.sql.revision import difference_of_time
 from myapp.core.stores.state import RequestState, request_state
 from myapp.core.stores.store import (
     Store,
@@ -118,7 +118,7 @@ class SqlStore(Store):
 
         :raises ConfigError: when the database has migrations that this code has not.
         """
-        told = difference()
+        told = difference_of_time()
         if "update the code" in told:
             raise ConfigError(told)
         upgrade()
@@ -178,7 +178,10 @@ class SqlStore(Store):
     def warning(self) -> str | None:
         """Which replicas are not used, and why; whether migrations are missing."""
         replicas: Replicas | None = current_app.extensions["sql_replicas"]
-        told = [replicas.warning() if replicas is not None else None, difference()]
+        told = [
+            replicas.warning() if replicas is not None else None,
+            difference_of_time(),
+        ]
         return "; ".join(filter(None, told)) or None
 
     def is_retryable(self, error: Exception) -> bool:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.app import App
 from myapp.core.stores.sql.engine import sql
-from myapp.core.stores.sql.revision import difference
+from myapp.core.stores.sql.revision import difference_of_time
 from myapp.core.stores.sql.store import SqlStore
 
 
@@ -21,7 +21,7 @@ def set_revision(app: App, number: str) -> None:
 
 def test_a_database_of_this_code_says_nothing(own_app: App) -> None:
     with own_app.app_context():
-        assert difference() == ""
+        assert difference_of_time() == ""
     checks = own_app.test_client().get("/health/ready").json["checks"]
     assert "warning" not in checks["database"]
 
