@@ -119,6 +119,10 @@ clients: .venv/.development clients/node_modules ## a Python client and TypeScri
 	@clients/node_modules/.bin/openapi-typescript clients/openapi.json --default-non-nullable=false \
 		--output clients/typescript/schema.d.ts
 
+.PHONY: upgrade
+upgrade: ## merge a newer myapp (FROM=<url or path> TO=<tag>)
+	@$(PYTHON) -m myapp.core.scaffold.upgrade "$(FROM)" "$(TO)"
+
 .PHONY: bench
 bench: .venv/.runtime ## measure it beside its peers: 40 min (BENCH="--rounds 2")
 	@$(BIN)/python bench/run.py $(BENCH)

@@ -13,9 +13,9 @@ ROOT = HERE.parent
 BIN = Path(sys.executable).parent
 SHORT = ["--releases", "3", "--broken", "1"]
 LEFT_OUT = set(
-    ".ci .coveragerc .flake8 .flaskenv .github .gitignore .pre-commit-config.yaml "
-    "CHANGELOG.md CONTRIBUTING.md Makefile README.md SECURITY.md bench clients "
-    "conftest.py deploy docs instance mypy.ini openapi.json "
+    ".ci .coveragerc .flake8 .flaskenv .gitattributes .github .gitignore "
+    ".pre-commit-config.yaml CHANGELOG.md CONTRIBUTING.md Makefile README.md "
+    "SECURITY.md bench clients conftest.py deploy docs instance mypy.ini openapi.json "
     "requirements-dev.txt requirements-extras.txt".split()
 )
 RELEASE = "20261126-120000-0123abc"

@@ -49,17 +49,27 @@ SCHEMA = {
 
 
 class Checkout:
-    """A copy of this tree in a git repository, and commands that run in it."""
+    """A copy of this tree in a git repository, and commands that run in it.
 
-    def __init__(self, root: Path) -> None:
+    :param before: what is run before the first commit.
+    """
+
+    def __init__(self, root: Path, *before: tuple[str, ...]) -> None:
         self.root = root
         shutil.copytree(ROOT, root, ignore=shutil.ignore_patterns(*LEFT_OUT))
         (root / "instance").mkdir()
         (root / "instance" / ".gitkeep").touch()
-        self.run("git", "init", "--quiet")
+        self.run("git", "init", "--quiet", "--initial-branch", "main")
+        for command in before:
+            self.python(*command)
+        self.commit("all")
+
+    def commit(self, message: str) -> None:
+        """Commit all that has changed."""
+        self.run("git", "config", "user.name", "test")
+        self.run("git", "config", "user.email", "test@example.com")
         self.run("git", "add", "--all")
-        author = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
-        self.run("git", *author, "commit", "--quiet", "--message", "all")
+        self.run("git", "commit", "--quiet", "--message", message)
 
     def run(self, *command: str, more: dict[str, str] | None = None) -> str:
         """The output of a command, which must succeed."""
@@ -156,3 +166,52 @@ def test_what_others_may_have_run_is_dropped_by_a_migration(
     assert drop.name.endswith("_drop_notes.py")
     checkout.python("flask", "db", "upgrade")
     checkout.python("flask", "db", "check")
+
+
+@pytest.mark.external
+def test_a_project_with_features_of_its_own_is_upgraded(tmp_path: Path) -> None:
+    # The version before has no feature openid, and no migration of it.
+    older = ("flask", "remove-feature", "openid", "--yes")
+    upstream = Checkout(tmp_path / "upstream", older, ("flask", "openapi", "--accept"))
+    upstream.run("git", "tag", "v0.0.9")
+    mine = tmp_path / "mine"
+    upstream.run("git", "clone", "--quiet", str(upstream.root), str(mine))
+    shutil.copytree(
+        ROOT,
+        upstream.root,
+        ignore=shutil.ignore_patterns(*LEFT_OUT),
+        dirs_exist_ok=True,
+    )
+    upstream.commit("openid")
+    upstream.run("git", "tag", "v0.1.0")
+
+    project = Checkout.__new__(Checkout)
+    project.root = mine
+    for name in ("invoices", "boxes"):
+        new = ["flask", "new-feature", name, "--store", "sql"]
+        project.python(*new, "--field", "number:string(20)")
+    project.python("flask", "openapi", "--save")
+    models = mine / "myapp" / "catalog" / "models.py"
+    text = models.read_text().replace("A film, as written", "A movie, as written")
+    models.write_text(text)
+    project.commit("own features")
+
+    more = {"GIT_AUTHOR_NAME": "test", "GIT_COMMITTER_NAME": "test"}
+    command = ("myapp.core.scaffold.upgrade", str(upstream.root), "v0.1.0")
+    told = project.python(*command, more=more)
+    assert "migration 0015_openid.py is 0017_openid.py here" in told
+    assert "conflict" not in told, told
+    assert "A movie, as written" in models.read_text()
+    assert project.run("git", "status", "--porcelain") == ""
+    project.python("flask", "settings", "--save")
+    project.python("flask", "openapi", "--save")
+    refused = subprocess.run(
+        [sys.executable, "-m", *command], cwd=mine, capture_output=True, text=True
+    )
+    assert "not committed" in refused.stderr
+    project.commit("made again")
+    refused = subprocess.run(
+        [sys.executable, "-m", *command], cwd=mine, capture_output=True, text=True
+    )
+    assert "has v0.1.0 already" in refused.stderr
+    project.test("myapp/openid", "myapp/core/scaffold/test_settings.py")
