@@ -154,6 +154,23 @@ def test_new_features_pass_their_tests_and_leave_nothing(
 
 
 @pytest.mark.external
+def test_a_feature_grows_by_fields_and_passes_its_tests(checkout: Checkout) -> None:
+    new, field = ("flask", "new-feature"), ("--field", "text:string(50)")
+    grow = ("flask", "add-field")
+    checkout.python(*new, "notes", "--store", "sql", *field)
+    checkout.python(*new, "tags", "--store", "redis", *field)
+    more = ("due:date?", "state:enum(open|done)?", "price:decimal")
+    checkout.python(*grow, "notes", *more, "--value", "price=1.00")
+    checkout.python(*grow, "tags.tags", *more)
+    checkout.python("black", "--check", "--quiet", ".")
+    checkout.python("flake8")
+    checkout.python("mypy")
+    checkout.python("flask", "check-migrations")
+    places = ("myapp/core/stores/sql/test_migrations.py", "myapp/test_matrix.py")
+    checkout.python("pytest", "-q", "-x", "myapp/notes", "myapp/tags", *places)
+
+
+@pytest.mark.external
 def test_what_others_may_have_run_is_dropped_by_a_migration(
     checkout: Checkout,
 ) -> None:

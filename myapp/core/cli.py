@@ -12,6 +12,7 @@ from flask.cli import AppGroup
 from myapp.core.loading import import_when_used
 
 COMMANDS = {
+    "add-field": "myapp.core.scaffold.add_field:add_field",
     "backup": "myapp.core.backup.cli:backup",
     "check-migrations": "myapp.core.stores.sql.steps:check_migrations",
     "create-database": "myapp.core.commands:create_database",

@@ -1,5 +1,6 @@
 """The interface between ``flask new-feature`` and a store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from flask import current_app
@@ -55,6 +56,14 @@ class StoreScaffold:
     def add(self, tree: Tree, feature: str) -> list[Path]:
         """Write what a new feature needs outside its folder.
 
+        :returns: the files.
+        """
+        return []
+
+    def change(self, tree: Tree, message: str, answers: Sequence[str]) -> list[Path]:
+        """Write what a changed model needs outside its folder.
+
+        :param answers: to what cannot be seen in the model.
         :returns: the files.
         """
         return []

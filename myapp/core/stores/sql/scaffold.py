@@ -91,6 +91,10 @@ class SqlScaffold(StoreScaffold):
         """Write the migration that creates the tables."""
         return write_migration(tree, feature)
 
+    def change(self, tree: Tree, message: str, answers: Sequence[str]) -> list[Path]:
+        """Write the migration for new columns."""
+        return write_migration(tree, message, answers)
+
     def filled(self, feature: str) -> list[str]:
         """The tables with rows."""
         with sql.engine.connect() as connection:
@@ -221,6 +225,7 @@ def write_migration(
     for path in set(versions(tree)) - before:
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join(line for line in lines if "# ###" not in line))
+        tree.format([path])
         return [path]
     return []
 
