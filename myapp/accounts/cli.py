@@ -24,11 +24,15 @@ blueprint.record(lambda state: state.app.cli.add_command(users))
 @blueprint.cli.command("seed")
 def seed() -> None:
     """Load a user of each role, in development, unless there are users already."""
-    is_trial = current_app.config["ENV"] != "production"
-    if is_trial and not User.list(ListQuery(limit=1)).items:
-        count = load_demo()
-        commit()
-        click.echo(f"loaded {count} users, with the password {service.DEMO_PASSWORD!r}")
+    if current_app.config["ENV"] == "production":
+        click.echo("there are no demo users in production")
+        return
+    if User.list(ListQuery(limit=1)).items:
+        click.echo("there are users already")
+        return
+    count = load_demo()
+    commit()
+    click.echo(f"loaded {count} users, with the password {service.DEMO_PASSWORD!r}")
 
 
 def user_named(email: str) -> Record:

@@ -12,7 +12,9 @@ from myapp.core.stores import commit
 @blueprint.cli.command("seed")
 def seed() -> None:
     """Load three carts, unless there are carts already."""
-    if not Cart.list(ListQuery(limit=1)).items:
-        count = load_demo()
-        commit()
-        click.echo(f"loaded {count} carts")
+    if Cart.list(ListQuery(limit=1)).items:
+        click.echo("there are carts already")
+        return
+    count = load_demo()
+    commit()
+    click.echo(f"loaded {count} carts")

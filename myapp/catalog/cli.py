@@ -13,6 +13,7 @@ from myapp.core.stores import commit
 def seed() -> None:
     """Load about 50 films, unless there are films already."""
     if Movie.list(ListQuery(limit=1)).items:
+        click.echo("there are films already")
         return
     count = load_demo()
     commit()

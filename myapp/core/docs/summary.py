@@ -7,7 +7,7 @@ from flask import current_app, url_for
 from werkzeug.routing import Rule
 
 from myapp.core.docs.openapi import template_of
-from myapp.core.http.access import may_call
+from myapp.core.http.access import access_table
 from myapp.core.http.health import check
 from myapp.core.http.methods import METHODS
 from myapp.core.model.context import unscoped
@@ -41,7 +41,7 @@ def rules() -> list[Rule]:
 
 def rule_summaries(rule: Rule) -> Iterator[dict[str, Any]]:
     """Each method of a route, with its path and the first part of its docstring; one
-    that a browser can open says so."""
+    that anybody can open in a browser says so."""
     view = current_app.view_functions[rule.endpoint]
     resource = getattr(view, "view_class", None)
     if resource is not None:
@@ -50,8 +50,10 @@ def rule_summaries(rule: Rule) -> Iterator[dict[str, Any]]:
             text = getattr(resource, method.lower()).__doc__ or ""
             about = " ".join(text.partition("\n\n")[0].split())
             found = {"method": method, "path": path, "about": about}
-            is_open = method == "GET" and not rule.arguments
-            yield found | {"can_open": is_open and may_call(rule.endpoint, "GET")}
+            # Nobody is asked who calls: the page has to come while sessions cannot.
+            who = access_table(current_app)[rule.endpoint, method]
+            is_open = method == "GET" and not rule.arguments and who.is_public
+            yield found | {"can_open": is_open}
 
 
 def stored() -> dict[str, int]:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from flask import request
+from flask.testing import FlaskClient
 from flask_migrate import upgrade
 
 from default_config import DevelopmentConfig
@@ -19,8 +20,9 @@ from myapp import create_app
 from myapp.core.access import public
 from myapp.core.errors.startup import ConfigError
 from myapp.core.http.logs import JSONFormatter, TextFormatter
+from myapp.core.stores.sql.engine import sql
 from myapp.core.stores.store import close_stores
-from myapp.core.testing import Client, ToyAuthenticator, by
+from myapp.core.testing import Client, ToyAuthenticator, by, calling
 
 CANARY = "s3cr3t-canary"
 PAGE = {"Accept": "text/html"}
@@ -456,3 +458,20 @@ def test_each_statement_is_logged_when_that_is_asked_for(
     assert len(statements) == 1 and " ms  SELECT" in statements[0]
     assert "FROM catalog_movies" in statements[0]
     assert CANARY not in "".join(statements)
+
+
+def test_the_values_of_a_statement_that_fails_are_not_logged(
+    site: Site, written: io.StringIO
+) -> None:
+    client = site()
+    with client.application.app_context():
+        upgrade()
+        with sql.engine.begin() as connection:
+            statement = "ALTER TABLE catalog_movies RENAME COLUMN price TO cost"
+            connection.exec_driver_sql(statement)
+    written.seek(written.truncate(0))
+    body = {"title": CANARY, "year": 2000}
+    with calling(client.application, "ed editor") as editor:
+        FlaskClient.open(editor, "/catalog/movies/", method="POST", json=body)
+    assert "catalog_movies" in written.getvalue()
+    assert CANARY not in written.getvalue()

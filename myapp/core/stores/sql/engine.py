@@ -207,6 +207,8 @@ def engine_options(app: Flask, url: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": load_json,
+        # An error does not show the values of its statement, which logs would keep.
+        "hide_parameters": app.config["ENV"] != "development",
     }
     options.update(AUTOCOMMIT)
     stated = dict(app.config["SQLALCHEMY_ENGINE_OPTIONS"])
