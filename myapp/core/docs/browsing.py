@@ -15,11 +15,25 @@ def wants_html() -> bool:
     return request.accept_mimetypes.best_match([JSON_TYPE, HTML]) == HTML
 
 
-def as_page(response: Response) -> Response:
-    """The page instead of a problem document or a health report, for a browser."""
-    template = template_for(response)
-    if not template:
+def problem_page(response: Response) -> Response:
+    """The page instead of a problem document, for a browser."""
+    if response.status_code < 400 or response.mimetype != PROBLEM_TYPE:
         return response
+    return as_page(response, "error.html")
+
+
+def health_page(response: Response) -> Response:
+    """The page instead of a report on the stores, for a browser."""
+    if response.mimetype != JSON_TYPE or request.endpoint == "health.live":
+        return response
+    return as_page(response, "health.html")
+
+
+def as_page(response: Response, template: str) -> Response:
+    """A response with the page that shows its JSON, for a browser.
+
+    :param template: of the page.
+    """
     response.vary.add("Accept")
     if wants_html():
         told = orjson.loads(response.get_data())
@@ -28,14 +42,7 @@ def as_page(response: Response) -> Response:
     return response
 
 
-def template_for(response: Response) -> str:
-    """The name of the page for a response; empty when it has none."""
-    if response.mimetype == PROBLEM_TYPE:
-        return "error.html"
-    is_health = (request.endpoint or "").startswith("health.ready")
-    return "health.html" if is_health and response.mimetype == JSON_TYPE else ""
-
-
 def init_app(app: Flask) -> None:
     """Turn responses into pages for browsers."""
-    app.after_request(as_page)
+    app.after_request(problem_page)
+    app.after_request_funcs.setdefault("health", []).append(health_page)
