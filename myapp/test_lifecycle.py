@@ -158,16 +158,22 @@ def test_a_feature_grows_by_fields_and_passes_its_tests(checkout: Checkout) -> N
     new, field = ("flask", "new-feature"), ("--field", "text:string(50)")
     grow = ("flask", "add-field")
     checkout.python(*new, "notes", "--store", "sql", *field)
-    checkout.python(*new, "tags", "--store", "redis", *field)
+    model = ("flask", "new-model")
+    checkout.python(*model, "carts", "gift_cards", "--store", "redis", *field)
+    movie = ("--ref", "movie:catalog.movies?")
+    checkout.python(*model, "catalog", "actors", "--store", "sql", *field, *movie)
     more = ("due:date?", "state:enum(open|done)?", "price:decimal")
     checkout.python(*grow, "notes", *more, "--value", "price=1.00")
-    checkout.python(*grow, "tags.tags", *more)
+    checkout.python(*grow, "carts.gift_cards", *more)
     checkout.python("black", "--check", "--quiet", ".")
     checkout.python("flake8")
     checkout.python("mypy")
     checkout.python("flask", "check-migrations")
     places = ("myapp/core/stores/sql/test_migrations.py", "myapp/test_matrix.py")
-    checkout.python("pytest", "-q", "-x", "myapp/notes", "myapp/tags", *places)
+    grown = ("myapp/notes", "myapp/carts/test_gift_cards.py")
+    checkout.python(
+        "pytest", "-q", "-x", *grown, "myapp/catalog/test_actors.py", *places
+    )
 
 
 @pytest.mark.external

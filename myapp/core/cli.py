@@ -19,6 +19,7 @@ COMMANDS = {
     "dev": "myapp.core.commands:dev",
     "jobs": "myapp.core.jobs.cli:jobs",
     "new-feature": "myapp.core.scaffold.cli:new_feature",
+    "new-model": "myapp.core.scaffold.add_model:new_model",
     "new-migration": "myapp.core.scaffold.migration:new_migration",
     "new-secret": "myapp.core.commands:new_secret",
     "openapi": "myapp.core.docs.cli:openapi_command",

@@ -5,7 +5,6 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 from flask import current_app
@@ -14,25 +13,20 @@ from flask.cli import with_appcontext
 from myapp.core.model.model import Model
 from myapp.core.rest.api import api_of
 from myapp.core.scaffold.cli import this_tree
+from myapp.core.scaffold.code import (
+    Edit,
+    applied,
+    at_end,
+    edits_of_imports,
+    members_of,
+    write_all,
+)
 from myapp.core.scaffold.fields import FieldError, Fields
-from myapp.core.scaffold.render import declarations, import_lines
+from myapp.core.scaffold.render import declarations
 from myapp.core.scaffold.samples import sample_bodies
 from myapp.core.scaffold.store import StoreScaffold, scaffolds
 from myapp.core.scaffold.tree import Tree
-
-
-class Edit(NamedTuple):
-    """A text that is put into a file.
-
-    :ivar line: from 1.
-    :ivar column: from 0, in bytes.
-    :ivar end: the line before which a part ends that the text replaces; 0 for none.
-    """
-
-    line: int
-    column: int
-    text: str
-    end: int = 0
+from myapp.core.schema.names import snake
 
 
 @click.command("add-field")
@@ -55,7 +49,7 @@ def add_field(model: str, fields: tuple[str, ...], values: tuple[str, ...]) -> N
         paths = [Path(str(inspect.getsourcefile(changed)))]
         edited = {paths[0]: edit_models(paths[0], changed, scaffold, found)}
         factory = paths[0].with_name("factories.py")
-        edits = list(edits_of_factory(factory, found))
+        edits = list(edits_of_factory(factory, changed, found))
         if edits:
             edited[factory] = applied(factory.read_text(encoding="utf-8"), edits)
     except FieldError as error:
@@ -73,12 +67,6 @@ def add_field(model: str, fields: tuple[str, ...], values: tuple[str, ...]) -> N
     if not edits:
         click.echo(f"{factory.name} has no BODIES: add the fields to its bodies")
     click.echo("next: flask db upgrade, make lint test")
-
-
-def write_all(texts: dict[Path, str]) -> None:
-    """Write texts into their files."""
-    for path, text in texts.items():
-        path.write_text(text, encoding="utf-8")
 
 
 def model_called(name: str) -> type[Model]:
@@ -153,18 +141,7 @@ def edit_models(
     last = [part for part in body if isinstance(part, (ast.AnnAssign, ast.Assign))][-1]
     lines = "".join(f"    {name}: {column}\n" for name, column in columns.items())
     edits.append(Edit(int(last.end_lineno or 0) + 1, 0, lines))
-    return applied(text, [*edits, *edits_of_imports(tree, scaffold, fields)])
-
-
-def members_of(node: Any) -> dict[str, ast.expr]:
-    """The members of a dictionary in code, by their names."""
-    if not isinstance(node, ast.Dict):
-        return {}
-    return {
-        str(key.value): value
-        for key, value in zip(node.keys, node.values)
-        if isinstance(key, ast.Constant)
-    }
+    return applied(text, [*edits, *edits_of_imports(tree, scaffold.imports(fields))])
 
 
 def edits_of_schema(schema: dict[str, ast.expr], fields: Fields) -> Iterator[Edit]:
@@ -182,63 +159,19 @@ def edits_of_schema(schema: dict[str, ast.expr], fields: Fields) -> Iterator[Edi
             yield at_end(example, f", {name!r}: {value!r}")
 
 
-def edits_of_imports(
-    tree: ast.Module, scaffold: StoreScaffold, fields: Fields
-) -> Iterator[Edit]:
-    """The imports, with those that the new columns need."""
-    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    known = {
-        (
-            str(node.module),
-            one.name if not one.asname else f"{one.name} as {one.asname}",
-        )
-        for node in imports
-        for one in node.names
-    }
-    new = scaffold.imports(fields) - known
-    if new and imports:
-        first, last = imports[0].lineno, int(imports[-1].end_lineno or 0)
-        yield Edit(first, 0, import_lines(known | new) + "\n", end=last + 1)
-
-
-def edits_of_factory(path: Path, fields: Fields) -> Iterator[Edit]:
-    """The new fields in the bodies of a factory, ``BODIES``."""
+def edits_of_factory(path: Path, model: type[Model], fields: Fields) -> Iterator[Edit]:
+    """The new fields in the bodies of a factory: ``ACTOR_BODIES``, or ``BODIES``."""
     tree = ast.parse(path.read_text(encoding="utf-8")) if path.exists() else None
+    found: dict[str, ast.expr] = {}
     for node in tree.body if tree else ():
-        target = getattr(node, "target", None) or getattr(node, "targets", [None])[0]
-        if isinstance(target, ast.Name) and target.id == "BODIES":
-            bodies = getattr(getattr(node, "value", None), "elts", [])
-            for body, values in zip(bodies, sample_bodies(fields)):
-                for name, value in values.items():
-                    yield at_end(body, f", {name!r}: {value!r}")
-
-
-def at_end(node: ast.expr, text: str) -> Edit:
-    """A text before the last bracket of a dictionary, a list or a tuple. A comma that
-    stands there already is joined."""
-    return Edit(int(node.end_lineno or 0), int(node.end_col_offset or 0) - 1, text)
-
-
-def applied(text: str, edits: list[Edit]) -> str:
-    """A text with edits."""
-    places: dict[tuple[int, int, int], str] = {}
-    for edit in edits:
-        place = (edit.line, edit.column, edit.end)
-        places[place] = places.get(place, "") + edit.text
-    # Places in code are counted in bytes.
-    lines = text.encode().splitlines(keepends=True)
-    # From the end, so that the places of the others stay.
-    for (number, column, end), new in sorted(places.items(), reverse=True):
-        if end:
-            lines[number - 1 : end - 1] = [new.encode()]
-            continue
-        line = lines[number - 1] if number <= len(lines) else b""
-        before, after = line[:column], line[column:]
-        left = (b"".join(lines[: number - 1]) + before).rstrip()
-        if column and left.endswith((b",", b"{", b"[", b"(")):
-            new = new.removeprefix(", ")
-        lines[number - 1 : number] = [before + new.encode() + after]
-    return b"".join(lines).decode()
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            found[ast.unparse(target)] = node.value
+    own = f"{snake(model.__name__).upper()}_BODIES"
+    bodies = getattr(found.get(own, found.get("BODIES")), "elts", [])
+    for body, values in zip(bodies, sample_bodies(fields)):
+        for name, value in values.items():
+            yield at_end(body, f", {name!r}: {value!r}")
 
 
 def write_change(

@@ -95,8 +95,7 @@ def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
     :raises FieldError: with the reason.
     """
     name, known = names.feature, scaffolds()
-    if store not in known:
-        raise FieldError(f"{store!r} is not a store; use one of: {', '.join(known)}")
+    check_store(store)
     if not NAME.match(name) or keyword.iskeyword(name):
         raise FieldError(
             f"{name!r} is not a name for a feature; use a plural: invoices"
@@ -110,6 +109,41 @@ def check_names(tree: Tree, names: Names, store: str) -> StoreScaffold:
         raise FieldError(f"{name} is a name or a URL of the application itself")
     unused_schema(names, current_app.extensions["schemas"].by_id)
     return known[store]
+
+
+def check_store(store: str) -> StoreScaffold:
+    """The scaffold of a store.
+
+    :raises FieldError: when there is no such store.
+    """
+    known = scaffolds()
+    if store not in known:
+        raise FieldError(f"{store!r} is not a store; use one of: {', '.join(known)}")
+    return known[store]
+
+
+def check_model(tree: Tree, names: Names, store: str) -> StoreScaffold:
+    """Refuse a name of one more model that is not valid, or is used already.
+
+    :returns: the scaffold of the store.
+    :raises FieldError: with the reason.
+    """
+    scaffold = check_store(store)
+    if names.feature not in current_app.extensions["features"]:
+        raise FieldError(f"there is no feature {names.feature}")
+    if not NAME.match(names.plural) or keyword.iskeyword(names.plural):
+        raise FieldError(
+            f"{names.plural!r} is not a name for models; use a plural of a to z, 0 to "
+            "9 and _: actors"
+        )
+    if not CLASS.match(names.model) or keyword.iskeyword(names.model):
+        raise FieldError(f"{names.model!r} is not a name for a class")
+    rules = [rule.rule.rstrip("/") for rule in current_app.url_map.iter_rules()]
+    is_file = (tree.folder(names.feature) / f"test_{names.plural}.py").exists()
+    if scaffold.is_taken(names.place) or names.url in rules or is_file:
+        raise FieldError(f"{names.url} exists already")
+    unused_schema(names, current_app.extensions["schemas"].by_id)
+    return scaffold
 
 
 def check_access(words: str, owned: bool) -> None:

@@ -56,13 +56,19 @@ def line(method: str, route: str, cells: Iterable[str]) -> str:
     return f"{method:<7} {route} {padded}".rstrip() + "\n"
 
 
-def matrix_of(prefix: str, words: str) -> str:
+def matrix_of(prefix: str, words: str, write_words: str = "") -> str:
     """The table of a new feature with the routes of one model.
 
     :param words: its access words.
+    :param write_words: those of writing, when they are others.
     """
+    words_for = {"GET": words}
     rows = [
-        (method, f"{prefix}/{last}", cells_of(words, method, last))
+        (
+            method,
+            f"{prefix}/{last}",
+            cells_of(words_for.get(method, write_words or words), method, last),
+        )
         for last, methods in ROUTES.items()
         for method in methods
     ]

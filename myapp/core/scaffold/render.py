@@ -30,10 +30,28 @@ class Names(NamedTuple):
 
     :param feature: the package, a plural: ``order_lines``.
     :param model: the class, a singular: ``OrderLine``.
+    :param plural: of the model, when it is one of several in the feature.
     """
 
     feature: str
     model: str
+    plural: str = ""
+
+    @property
+    def many(self) -> str:
+        """The plural of the model in lower case."""
+        return self.plural or self.feature
+
+    @property
+    def url(self) -> str:
+        """The URL of the model, without a slash at the end."""
+        last = f"/{self.plural.replace('_', '-')}" if self.plural else ""
+        return self.url_prefix + last
+
+    @property
+    def place(self) -> str:
+        """What its table is called."""
+        return f"{self.feature}_{self.plural}" if self.plural else self.feature
 
     @property
     def one(self) -> str:
@@ -66,20 +84,52 @@ def render_feature(
     :raises FieldError: when the store cannot hold a field, or the model of a relation
         has no factory.
     """
+    context = context_of(names, store, fields, access, owned)
+    files = {f"{name}.py": f"{name}.py.jinja" for name in FILES}
+    files[f"test_{names.feature}.py"] = "test_feature.py.jinja"
+    rendered = {
+        name: TEMPLATES.get_template(template).render(context)
+        for name, template in files.items()
+    }
+    return {**rendered, "access.txt": matrix_of(names.url_prefix, access)}
+
+
+def render_model(
+    names: Names, store: StoreScaffold, fields: Fields, access: str, owned: bool
+) -> dict[Path, str]:
+    """The text of the models, the factories and the test of one more model of a
+    feature; see :func:`render_feature`.
+
+    :param access: who may write it.
+    """
+    context = context_of(names, store, fields, access, owned)
+    context |= {"bodies": f"{names.one.upper()}_BODIES"}
+    files = {"models": "models", "factories": "factories", "test": "test_feature"}
+    return {
+        Path(name): TEMPLATES.get_template(f"{template}.py.jinja").render(context)
+        for name, template in files.items()
+    }
+
+
+def context_of(
+    names: Names, store: StoreScaffold, fields: Fields, access: str, owned: bool
+) -> dict[str, Any]:
+    """What the templates show; see :func:`render_feature`."""
     full, other = sample_bodies(fields)
-    words = names.feature.replace("_", " ")
+    words = names.many.replace("_", " ")
     makers = {name: maker_of(model) for name, model in fields.references.items()}
-    context = {
+    return {
         **names._asdict(),
+        "bodies": "BODIES",
         "one": names.one,
         "one_words": names.one.replace("_", " "),
         "about": with_article(names),
-        "url_prefix": names.url_prefix,
+        "url": names.url,
         "words": words,
         "title": words.capitalize(),
-        "plural": words.title().replace(" ", ""),
+        "title_of_test": words.title().replace(" ", ""),
         "base": store.base.__name__,
-        "place": store.place.format(feature=names.feature, one=names.one),
+        "place": store.place.format(feature=names.place, one=names.one),
         "store_name": store.title,
         "schema": repr(write_schema(names, fields, full)),
         "full": repr(full),
@@ -93,13 +143,6 @@ def render_feature(
         **code_of_columns(store, fields, owned),
         **declarations(fields),
     }
-    files = {f"{name}.py": f"{name}.py.jinja" for name in FILES}
-    files[f"test_{names.feature}.py"] = "test_feature.py.jinja"
-    rendered = {
-        name: TEMPLATES.get_template(template).render(context)
-        for name, template in files.items()
-    }
-    return {**rendered, "access.txt": matrix_of(names.url_prefix, access)}
 
 
 def code_of_columns(

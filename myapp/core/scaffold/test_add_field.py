@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from myapp.core.http.app import App
-from myapp.core.scaffold.add_field import applied, edit_models, edits_of_factory
+from myapp.core.scaffold.add_field import edit_models, edits_of_factory
+from myapp.core.scaffold.code import applied
 from myapp.core.scaffold.fields import FieldError, Fields
 from myapp.core.stores.sql.model import SqlModel
 from myapp.core.stores.sql.scaffold import SqlScaffold
@@ -86,15 +87,21 @@ def test_a_field_is_put_where_new_feature_would_have_put_it(
     assert text.index("size: Mapped[int]") < text.index("def hello")
 
 
-def test_the_bodies_of_the_factory_have_the_field(app: App, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["BODIES", "OTHER_BODIES = ()\nCRATE_BODIES"])
+def test_the_bodies_of_the_factory_have_the_field(
+    app: App, tmp_path: Path, name: str
+) -> None:
+    model: Any = Crate
     path = tmp_path / "factories.py"
-    text = 'BODIES: Any = (\n    {"a": "ü"},\n    {\n        "a": "b",\n    },\n)\n'
+    text = (
+        f'{name}: Any = (\n    {{"a": "ü"}},\n    {{\n        "a": "b",\n    }},\n)\n'
+    )
     path.write_text(text)
-    edits = [*edits_of_factory(path, gathered("due:date", "open:boolean"))]
-    found = ast.literal_eval(applied(text, edits).partition("= ")[2])
+    edits = [*edits_of_factory(path, model, gathered("due:date", "open:boolean"))]
+    found = ast.literal_eval(applied(text, edits).rpartition("= ")[2])
     assert [[*one] for one in found] == [["a", "due", "open"]] * 2
     assert found[0]["due"] != found[1]["due"]
-    assert [*edits_of_factory(tmp_path / "none.py", gathered("due:date"))] == []
+    assert [*edits_of_factory(tmp_path / "none.py", model, gathered("due:date"))] == []
 
 
 def test_a_model_of_another_form_is_refused(app: App, tmp_path: Path) -> None:
