@@ -82,6 +82,7 @@ worker: .venv/.runtime ## jobs, as in production (WORKER="--concurrency 4")
 
 .PHONY: test
 test: .venv/.development ## all tests, with no other server: 5 min (FEATURE=carts)
+	@test -z "$(FEATURE)" || test -d "myapp/$(FEATURE)" || { echo "there is no feature $(FEATURE)" >&2; exit 1; }
 	@env -u TEST_DATABASE_URLS -u TEST_REDIS_URL $(BIN)/pytest -q $(PARALLEL) $(TESTED)
 
 .PHONY: test-all
@@ -94,7 +95,7 @@ test-all: .venv/.development clients/node_modules ## all tests on every engine, 
 	@$(BIN)/coverage report --fail-under=95
 
 .PHONY: lint
-lint: .venv/.development ## black, flake8, mypy, openapi.json, migrations: 20 s
+lint: .venv/.development ## black, flake8, mypy, openapi.json, migrations: 1 min
 	@$(BIN)/black --quiet --check --diff .
 	@$(BIN)/flake8
 	@$(BIN)/mypy

@@ -13,6 +13,7 @@ from flask.cli import with_appcontext
 from werkzeug.serving import is_running_from_reloader
 
 from myapp.core.development import open_socket, serve_child, supervise
+from myapp.core.errors.startup import ConfigError
 from myapp.core.rest.api import api_of
 from myapp.core.stores.store import close_stores, registered_stores
 
@@ -61,8 +62,11 @@ def dev(host: str, port: int, jobs: bool) -> None:
     app.config["PUBLIC_URL"] = app.config["PUBLIC_URL"] or f"http://{host}:{port}"
     os.environ["MYAPP_PUBLIC_URL"] = app.config["PUBLIC_URL"]
     server = open_socket(host, port)
-    for store in registered_stores():
-        store.upgrade()
+    try:
+        for store in registered_stores():
+            store.upgrade()
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
     click.get_current_context().invoke(seed)
     echo_urls(app, f"http://{host}:{port}")
     close_stores(app)

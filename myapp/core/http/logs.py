@@ -86,7 +86,11 @@ class TextFormatter(logging.Formatter):
         """A record as text, its control characters escaped."""
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         fields = getattr(record, "fields", None)
-        message = line_of(fields) if fields else record.getMessage()
+        message = record.getMessage()
+        if fields and record.name == log.name:
+            message = line_of(fields)
+        elif fields:
+            message += f"  {fields['duration_ms']:.1f} ms, {fields['sql']} SQL"
         line = f"{clock} {record.levelname:<7} {escape(mask(message))}"
         if record.exc_info:
             trace = mask(self.formatException(record.exc_info)).splitlines()

@@ -475,3 +475,11 @@ def test_the_values_of_a_statement_that_fails_are_not_logged(
         FlaskClient.open(editor, "/catalog/movies/", method="POST", json=body)
     assert "catalog_movies" in written.getvalue()
     assert CANARY not in written.getvalue()
+
+
+@as_text
+def test_the_line_of_a_job_is_text_too(site: Site, written: io.StringIO) -> None:
+    fields = {"job": "a.b", "duration_ms": 1.25, "sql": 2}
+    site()
+    logging.getLogger("myapp.jobs").info("job a.b done", extra={"fields": fields})
+    assert written.getvalue().endswith("job a.b done  1.2 ms, 2 SQL\n")

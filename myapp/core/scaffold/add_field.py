@@ -50,6 +50,7 @@ def add_field(model: str, fields: tuple[str, ...], values: tuple[str, ...]) -> N
         edited = {paths[0]: edit_models(paths[0], changed, scaffold, found)}
         factory = paths[0].with_name("factories.py")
         edits = list(edits_of_factory(factory, changed, found))
+        check_values(found, scaffold, values, has_bodies=bool(edits))
         if edits:
             edited[factory] = applied(factory.read_text(encoding="utf-8"), edits)
     except FieldError as error:
@@ -65,8 +66,32 @@ def add_field(model: str, fields: tuple[str, ...], values: tuple[str, ...]) -> N
     for path in told:
         click.echo(path.relative_to(tree.root))
     if not edits:
-        click.echo(f"{factory.name} has no BODIES: add the fields to its bodies")
-    click.echo("next: flask db upgrade, make lint test")
+        click.echo(f"by hand: the bodies in {factory.name}, and the demo data")
+    steps = ["make format lint test"]
+    steps = ["flask db upgrade", *steps] if len(told) > len(edited) else steps
+    click.echo(f"next: {', '.join(steps)}")
+
+
+def check_values(
+    fields: Fields, scaffold: StoreScaffold, values: tuple[str, ...], has_bodies: bool
+) -> None:
+    """Refuse a required field that records and bodies of before would lack.
+
+    :param has_bodies: whether the bodies of the factory get the field.
+    :raises FieldError: it says what to do.
+    """
+    given = {text.partition("=")[0] for text in values}
+    unknown = sorted(given - set(fields.properties))
+    if unknown:
+        raise FieldError(f"--value names no new field: {', '.join(unknown)}")
+    if given and not scaffold.gives_values:
+        raise FieldError(f"records in {scaffold.title} that exist get no value")
+    for name in fields.required:
+        if not scaffold.gives_values or not has_bodies:
+            lacks = "the factory" if scaffold.gives_values else "a stored record"
+            raise FieldError(f"{lacks} would lack {name}: make it optional, with ?")
+        if name not in given:
+            raise FieldError(f"say what the rows that exist get: --value {name}=TEXT")
 
 
 def model_called(name: str) -> type[Model]:

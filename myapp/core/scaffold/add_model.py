@@ -72,7 +72,7 @@ def new_model(
     for path in (*doors, *texts, *migration):
         click.echo(path.relative_to(tree.root))
     steps = ["flask db upgrade"] if migration else []
-    click.echo(f"next: {', '.join([*steps, 'make lint test', f'{names.url}/'])}")
+    click.echo(f"next: {', '.join([*steps, 'make format lint test', f'{names.url}/'])}")
 
 
 def words_of_feature(feature: str, access: str) -> tuple[str, str]:

@@ -82,7 +82,7 @@ def new_feature(
         click.echo("black is not installed: run make format", err=True)
     for path in written:
         click.echo(path.relative_to(tree.root))
-    steps = ["make lint test", f"{names.url_prefix}/docs"]
+    steps = ["make format lint test", f"{names.url_prefix}/docs"]
     if any(tree.root / "migrations" in path.parents for path in written):
         steps.insert(0, "flask db upgrade")
     click.echo(f"next: {', '.join(steps)}")

@@ -9,6 +9,7 @@ from flask.cli import with_appcontext
 from myapp.core.scaffold.cli import this_tree
 from myapp.core.stores.sql.renames import ASKS
 from myapp.core.stores.sql.scaffold import write_migration
+from myapp.core.stores.sql.steps import ACCEPTED, breaks_in
 
 
 @click.command("new-migration")
@@ -42,6 +43,11 @@ def new_migration(
             answers += [answer_to(line.partition(ASKS)[2].strip()) for line in asked]
     for path in written:
         click.echo(f"migrations/versions/{path.name}")
+        if "op.require_empty" in path.read_text(encoding="utf-8"):
+            click.echo("it stops at a table with rows; --value gives them one")
+        for line in breaks_in(path):
+            click.echo(f"breaks the release before it: {line}")
+            click.echo(f'  where no release has it, add: {ACCEPTED} = "..."')
     if not written:
         click.echo("the models have not changed")
 

@@ -26,6 +26,8 @@ class StoreScaffold:
     #: The line in a model that names its table, or its keys; ``{feature}`` and
     #: ``{one}`` are replaced by the plural and the singular.
     place: str
+    #: Whether a migration can give records that exist a value in a new field.
+    gives_values = False
 
     def columns(self, fields: Fields) -> dict[str, str]:
         """The declaration of each column as code, by its name.

@@ -127,3 +127,19 @@ def test_what_cannot_be_added_is_told(
 ) -> None:
     done = app.test_cli_runner().invoke(args=["add-field", *arguments])
     assert done.exit_code == 1 and told in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["catalog.movies", "stars:integer"], "the factory would lack stars"),
+        (["carts", "stars:integer"], "a stored record would lack stars"),
+        (["carts", "stars:integer?", "--value", "stars=1"], "that exist get no value"),
+        (["catalog.movies", "stars:integer?", "--value", "x=1"], "names no new field"),
+    ],
+)
+def test_no_record_is_left_without_a_required_field(
+    app: App, arguments: list[str], told: str
+) -> None:
+    done = app.test_cli_runner().invoke(args=["add-field", *arguments])
+    assert done.exit_code == 1 and told in done.output

@@ -109,9 +109,10 @@ def require_empty(operations: Operations, operation: RequireEmpty) -> None:
     row = operations.get_bind().execute(select(1).select_from(table(name)).limit(1))
     if row.first() is not None:
         raise ConfigError(
-            f"{name} has rows, and its new column {operation.column} is required: give "
-            "the column a server_default in the migration, or add it as nullable, fill "
-            "it, and make it required then; take op.require_empty out of the migration"
+            f"{name} has rows, and its new column {operation.column} is required: make "
+            "the migration again by flask new-migration with "
+            f"--value {name}.{operation.column}=TEXT, or add the column as nullable, "
+            "fill it, and make it required then, without op.require_empty"
         )
 
 

@@ -39,6 +39,7 @@ class SqlScaffold(StoreScaffold):
     base = SqlModel
     module = OURS
     place = '__tablename__ = "{feature}"'
+    gives_values = True
 
     def columns(self, fields: Fields) -> dict[str, str]:
         """``Mapped[...]`` and ``mapped_column(...)``."""

@@ -273,7 +273,7 @@ with op.batch_alter_table("catalog_directors") as batch:
             upgrade(directory=folder)
         assert isinstance(raised.value.__context__, ConfigError)
         assert str(raised.value.__context__).startswith(
-            "catalog_directors has rows, and its new column stars is required: give"
+            "catalog_directors has rows, and its new column stars is required: make"
         )
         with sql.engine.begin() as connection:
             connection.exec_driver_sql("DELETE FROM catalog_movies")

@@ -149,15 +149,22 @@ def test_an_answer_of_another_form_is_refused(text: str) -> None:
     [("remark\n", "rename=films.note:remark"), ("-\n", "drop=films.note")],
 )
 def test_somebody_who_is_there_is_asked(
-    app: App, monkeypatch: pytest.MonkeyPatch, typed: str, answer: str
+    app: App,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+    answer: str,
 ) -> None:
+    path = tmp_path / "0099_next.py"
+    step = 'op.rename_column("films", "note", "remark")'
+    path.write_text(f"def upgrade():\n    {step}\n")
     seen: list[list[str]] = []
 
     def write(_tree: Any, _message: str, answers: list[str]) -> list[Path]:
         seen.append([*answers])
         if not answers:
             raise click.ClickException(f"{migration.ASKS} films.note: remark")
-        return [Path("0099_next.py")]
+        return [path]
 
     monkeypatch.setattr(migration, "write_migration", write)
     runner = app.test_cli_runner()
@@ -168,3 +175,4 @@ def test_somebody_who_is_there_is_asked(
     assert done.exit_code == 0, done.output
     assert seen[-1] == [answer]
     assert "0099_next.py" in done.output
+    assert "breaks the release before it: 0099_next.py: renames column" in done.output
