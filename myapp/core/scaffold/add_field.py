@@ -2,7 +2,6 @@
 its factory and its migration."""
 
 import ast
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,9 +45,9 @@ def add_field(model: str, fields: tuple[str, ...], values: tuple[str, ...]) -> N
         changed = model_called(model)
         scaffold = scaffold_of(changed)
         found = gather_new(changed, scaffold, fields)
-        paths = [Path(str(inspect.getsourcefile(changed)))]
-        edited = {paths[0]: edit_models(paths[0], changed, scaffold, found)}
-        factory = paths[0].with_name("factories.py")
+        source = tree.root.joinpath(*changed.__module__.split(".")).with_suffix(".py")
+        edited = {source: edit_models(source, changed, scaffold, found)}
+        factory = source.with_name("factories.py")
         edits = list(edits_of_factory(factory, changed, found))
         check_values(found, scaffold, values, has_bodies=bool(edits))
         if edits:
