@@ -238,4 +238,4 @@ def test_a_project_with_features_of_its_own_is_upgraded(tmp_path: Path) -> None:
         [sys.executable, "-m", *command], cwd=mine, capture_output=True, text=True
     )
     assert "has v0.1.0 already" in refused.stderr
-    project.test("myapp/openid", "myapp/core/scaffold/test_settings.py")
+    project.test("myapp/core/scaffold/test_settings.py")
