@@ -10,7 +10,8 @@ from myapp.core.testing import Tab, calling
 
 @pytest.mark.external
 @pytest.mark.parametrize(
-    ("path", "url"), [("/docs", "/catalog/movies/"), ("/catalog/docs", "/movies/")]
+    ("path", "url"),
+    [("/docs", "/catalog/movies/"), ("/catalog/docs", "/catalog/movies/")],
 )
 def test_try_it_out_shows_films(
     own_app: App, live_server: str, chromium: Any, path: str, url: str
