@@ -1,6 +1,7 @@
 """What the index shows: the features, their routes, what is stored, and the stores."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from flask import current_app, url_for
@@ -62,12 +63,15 @@ def stored() -> dict[str, int]:
     if current_app.config["ENV"] != "development":
         return {}
     found: dict[str, int] = {}
+    # The page has to come also when a store is down, or has no tables yet.
+    errors = [error for store in registered_stores() for error in store.errors]
     with unscoped():
         for rule in rules():
             view = current_app.view_functions[rule.endpoint]
             model = getattr(getattr(view, "view_class", None), "model", None)
             if model is not None and not rule.arguments and rule.rule.endswith("/"):
-                found[rule.rule] = model.count(ListQuery())
+                with suppress(*errors):
+                    found[rule.rule] = model.count(ListQuery())
     return found
 
 

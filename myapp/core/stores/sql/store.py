@@ -27,7 +27,7 @@ from myapp.core.stores.sql.idempotency import (
 )
 from myapp.core.stores.sql.outbox import AT_ONCE, add_promise, keep_promises
 from myapp.core.stores.sql.replicas import LOOK_EVERY, Replicas
-from myapp.core.stores.sql.revision import difference_of_time
+from myapp.core.stores.sql.revision import difference_of_time, is_ahead
 from myapp.core.stores.state import RequestState, request_state
 from myapp.core.stores.store import (
     Store,
@@ -118,9 +118,8 @@ class SqlStore(Store):
 
         :raises ConfigError: when the database has migrations that this code has not.
         """
-        told = difference_of_time()
-        if "update the code" in told:
-            raise ConfigError(told)
+        if is_ahead():
+            raise ConfigError(difference_of_time())
         upgrade()
 
     def begin(self, state: RequestState, lone_write: bool) -> None:
