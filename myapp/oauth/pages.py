@@ -11,7 +11,7 @@ from myapp.accounts import door
 from myapp.core.access import public
 from myapp.core.docs import page, undescribed
 from myapp.core.errors import Problem
-from myapp.core.http import known_scopes, too_many
+from myapp.core.http import known_scopes, redirect_to, too_many
 from myapp.core.model import Record
 from myapp.core.stores.redis import Limiter, parse_rate
 from myapp.oauth import devices
@@ -111,7 +111,7 @@ def programs() -> Response:
 def to_sign_in() -> Response:
     """A redirect to the page of the sign-in, which comes back here."""
     place = urlencode({"next": request.full_path})
-    return to(f"{url_for('accounts.page_sign-in')}?{place}")
+    return redirect_to(f"{url_for('accounts.page_sign-in')}?{place}")
 
 
 def ask(
@@ -155,11 +155,4 @@ def with_issuer(response: Response) -> Response:
     place = response.headers.get("Location")
     if place:
         response.headers["Location"] = add_params_to_uri(place, {"iss": issuer()})
-    return response
-
-
-def to(place: str) -> Response:
-    """A redirect to a page of this server."""
-    response = Response(status=303, headers={"Location": place})
-    response.headers["Cache-Control"] = "no-store"
     return response

@@ -5,7 +5,7 @@ from flask import Response, request, url_for
 from myapp.accounts import door
 from myapp.core.access import public
 from myapp.core.docs import page, undescribed
-from myapp.core.http import client_network, too_many
+from myapp.core.http import client_network, redirect_to, too_many
 from myapp.core.stores.redis import Limiter, parse_rate
 from myapp.openid import sign_in
 from myapp.openid.endpoints import blueprint
@@ -47,10 +47,10 @@ def callback(name: str) -> Response:
     except Refusal as error:
         return refused(error)
     if step == "enter" and user is not None and not door.has_factor(user):
-        response = sign_in.redirect_to(waiting.place)
+        response = redirect_to(waiting.place)
         door.begin_session(response, user)
         return response
-    response = sign_in.redirect_to(url_for("openid.confirm_page"))
+    response = redirect_to(url_for("openid.confirm_page"))
     sign_in.let_wait(response, waiting)
     return response
 
@@ -83,7 +83,7 @@ def identities_page() -> Response:
     user = door.user_in_person()
     here = url_for("openid.identities_page")
     if user is None:
-        return sign_in.redirect_to(url_for("accounts.page_sign-in", next=here))
+        return redirect_to(url_for("accounts.page_sign-in", next=here))
     linked = linked_of(user.id)
     known = {one["provider"] for one in linked}
     others = [one for one in providers().values() if one.name not in known]

@@ -14,7 +14,7 @@ from flask import Response, request, url_for
 
 from myapp.accounts import door
 from myapp.core.errors import Problem, problem_at
-from myapp.core.http import public_url, sent_value, write_cookie
+from myapp.core.http import public_url, redirect_to, sent_value, write_cookie
 from myapp.core.model import Record
 from myapp.core.stores import after_commit
 from myapp.core.stores.redis import RedisKeys
@@ -186,10 +186,3 @@ def link(user: Record, identity: Identity, is_here: bool) -> None:
     fields |= {"subject": identity.subject, "email": identity.email}
     add_linked(user.id, **fields)
     tell_linked(user["email"], provider.title)
-
-
-def redirect_to(url: str) -> Response:
-    """A redirect that no cache keeps."""
-    response = Response(status=303, headers={"Location": url})
-    response.headers["Cache-Control"] = "no-store"
-    return response

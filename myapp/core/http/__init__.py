@@ -7,7 +7,7 @@ from myapp.core.http.cookies import full_name, sent_value, write_cookie
 from myapp.core.http.description import describe
 from myapp.core.http.limits import client_network, too_many
 from myapp.core.http.request import read_json
-from myapp.core.http.response import respond
+from myapp.core.http.response import redirect_to, respond
 
 __all__ = [
     "App",
@@ -18,6 +18,7 @@ __all__ = [
     "known_scopes",
     "public_url",
     "read_json",
+    "redirect_to",
     "respond",
     "sent_token",
     "sent_value",

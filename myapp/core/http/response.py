@@ -30,6 +30,14 @@ def respond(
     return response
 
 
+def redirect_to(url: str) -> Response:
+    """A redirect to a page, after any method (RFC 9110 section 15.4.4), which no cache
+    keeps."""
+    response = Response(status=303, headers={"Location": url})
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def problem_response(
     slug: Slug,
     detail: str = "",
